@@ -1,0 +1,44 @@
+"""Names shared by training and serving: feature keys, special tokens, signatures."""
+
+from typing import Final
+
+# Features of a raw example (written by the importers).
+IMAGE_ID: Final = "image_id"
+IMAGE_ENCODED: Final = "image/encoded"  # upright RGB JPEG
+CAPTIONS: Final = "captions"  # human captions as written, one string each
+SOURCE: Final = "source"
+WIDTH: Final = "width"
+HEIGHT: Final = "height"
+CONTENT_HASH: Final = "content_hash"  # hex SHA-256 of image/encoded
+
+# Added by the ImageFeaturizer, which drops image/encoded.
+IMAGE_FEATURES: Final = "image/features"  # float16 bytes, little-endian, C order [R, D]
+
+# Added by Transform: CAPTION_LENGTH ids a caption, the captions of an image one after the other.
+TOKEN_IDS: Final = "token_ids"
+
+# Special tokens ("action words") in id order; the names and the order are the 2017 original's.
+MASK: Final = "{MASK}"  # padding
+UNK: Final = "{UNK}"
+START: Final = "{START}"
+STOP: Final = "{STOP}"
+EXTRA: Final = "{EXTRA}"  # stands for "not an action or stop word" in the hybrid representation
+ACTION_WORDS: Final = (MASK, UNK, START, STOP, EXTRA)
+MASK_ID, UNK_ID, START_ID, STOP_ID, EXTRA_ID = range(len(ACTION_WORDS))
+
+# Punctuation that counts as stop words beside NLTK's English list.
+PUNCTUATION: Final = tuple("- . , : ; ' \" & $ % ( ) ! ? #".split())
+
+# Signatures of the served model and the names of their inputs and outputs.
+SERVING_SIGNATURE: Final = "serving_default"
+GREEDY_SIGNATURE: Final = "greedy"
+FEATURES_SIGNATURE: Final = "features"
+EVAL_SIGNATURE: Final = "eval_examples"
+IMAGE_BYTES_INPUT: Final = "image_bytes"
+CAPTION_OUTPUT: Final = "caption"
+LOG_PROB_OUTPUT: Final = "log_prob"
+STATUS_OUTPUT: Final = "status"  # "ok" or why this image could not be captioned
+STATUS_OK: Final = "ok"
+STATUS_NOT_AN_IMAGE: Final = "not an image that can be decoded"
+
+MODEL_NAME: Final = "captioner"
