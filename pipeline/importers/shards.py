@@ -1,0 +1,211 @@
+"""The Beam pipeline: each element is a list of images, and becomes one TFRecord shard.
+
+Only paths and captions travel through Beam. A worker reads, converts and writes its own shard, so memory
+stays flat in the number of images on every runner, and nothing is shuffled.
+"""
+
+import dataclasses
+import hashlib
+import json
+import os
+import pathlib
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+import apache_beam as beam
+from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions, TypeOptions
+
+from models import features
+from pipeline.importers.images import to_upright_jpeg
+from pipeline.importers.records import SPLITS, BadImage, Entry, Reason, Rejection, stable_hash
+
+PROGRESS_FOLDER = ".progress"
+RESULTS_FOLDER = ".results"
+
+
+@dataclasses.dataclass(frozen=True)
+class Shard:
+    """One output file and what goes in.
+
+    Attributes:
+      name: file name, e.g. `train-00000-of-00006.tfrecord.gz`.
+      split: one of SPLITS.
+      entries: in the order of the file.
+    """
+
+    name: str
+    split: str
+    entries: tuple[Entry, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class ShardResult:
+    """What became of a shard: JSON beside it, written last.
+
+    Attributes:
+      name, split: of the shard.
+      sha256: hex digest of the file.
+      size: of the file in bytes.
+      captions: number written.
+      images: `(image_id, content_hash)` of each image written, in order.
+      rejections: images set aside.
+    """
+
+    name: str
+    split: str
+    sha256: str
+    size: int
+    captions: int
+    images: list[tuple[str, str]]
+    rejections: list[Rejection]
+
+    def to_json(self) -> str:
+        return json.dumps(dataclasses.asdict(self))
+
+    @classmethod
+    def from_json(cls, text: str) -> "ShardResult":
+        fields: dict[str, Any] = json.loads(text)
+        fields["images"] = [(image_id, digest) for image_id, digest in fields["images"]]
+        fields["rejections"] = [
+            Rejection(**(rejection | {"reason": Reason(rejection["reason"])}))
+            for rejection in fields["rejections"]
+        ]
+        return cls(**fields)
+
+
+def plan_shards(entries: Iterable[Entry], shard_images: int) -> list[Shard]:
+    """Divides entries into shards: by split, then in the order of a hash of the id, so mixed but stable."""
+    shards = []
+    ordered = sorted(entries, key=lambda entry: (stable_hash(entry.image_id), entry.image_id))
+    for split in SPLITS:
+        members = [entry for entry in ordered if entry.split == split]
+        count = -(-len(members) // shard_images)
+        for number in range(count):
+            # Even shares: shards of nearly one size keep the workers equally busy.
+            part = members[len(members) * number // count : len(members) * (number + 1) // count]
+            shards.append(Shard(f"{split}-{number:05}-of-{count:05}.tfrecord.gz", split, tuple(part)))
+    return shards
+
+
+class WriteShard(beam.DoFn):
+    """Writes one shard and its result. Running it twice gives the same files."""
+
+    def __init__(self, folder: str, source: str, max_pixels: int):
+        self._folder = pathlib.Path(folder)
+        self._source = source
+        self._max_pixels = max_pixels
+
+    def process(self, shard: Shard) -> Iterator[str]:
+        import tensorflow as tf
+
+        rejections: list[Rejection] = []
+        images: list[tuple[str, str]] = []
+        captions = 0
+        # Another attempt at the same shard may be running elsewhere: each writes aside, the rename decides.
+        path = self._folder / shard.name
+        aside = self._folder / f".{shard.name}.{os.getpid()}-{id(rejections):x}"
+        # Level 1: JPEG does not shrink, gzip is what the readers of the span expect.
+        options = tf.io.TFRecordOptions(compression_type="GZIP", compression_level=1)
+        progress = self._folder / PROGRESS_FOLDER / shard.name
+        with open(progress, "wb", buffering=0) as ticks, tf.io.TFRecordWriter(str(aside), options) as writer:
+            for entry in shard.entries:
+                ticks.write(b".")
+                try:
+                    example, digest = make_example(entry, self._source, self._max_pixels)
+                except BadImage as bad:
+                    rejections.append(Rejection(entry.image.path, entry.image_id, bad.reason, str(bad)))
+                    continue
+                writer.write(example)
+                images.append((entry.image_id, digest))
+                captions += len(entry.captions)
+        sha256, size = _sync_and_hash(aside)
+        os.rename(aside, path)
+        result = ShardResult(shard.name, shard.split, sha256, size, captions, images, rejections)
+        result_path = self._folder / RESULTS_FOLDER / f"{shard.name}.json"
+        aside.write_text(result.to_json())
+        os.rename(aside, result_path)
+        yield shard.name
+
+
+def make_example(entry: Entry, source: str, max_pixels: int) -> tuple[bytes, str]:
+    """Returns the serialized `tf.train.Example` of an entry and its content hash. Raises BadImage."""
+    import tensorflow as tf
+
+    try:
+        data = entry.image.read()
+    except FileNotFoundError as error:
+        raise BadImage(Reason.MISSING_IMAGE, "there is no such file") from error
+    except OSError as error:
+        raise BadImage(Reason.UNREADABLE, f"{type(error).__name__}: {error}") from error
+    picture = to_upright_jpeg(data, max_pixels)
+    digest = hashlib.sha256(picture.encoded).hexdigest()
+
+    def texts(*values: str | bytes) -> tf.train.Feature:
+        encoded = [value.encode() if isinstance(value, str) else value for value in values]
+        return tf.train.Feature(bytes_list=tf.train.BytesList(value=encoded))
+
+    def number(value: int) -> tf.train.Feature:
+        return tf.train.Feature(int64_list=tf.train.Int64List(value=[value]))
+
+    feature = {
+        features.IMAGE_ID: texts(entry.image_id),
+        features.IMAGE_ENCODED: texts(picture.encoded),
+        features.CAPTIONS: texts(*entry.captions),
+        features.SOURCE: texts(source),
+        features.WIDTH: number(picture.width),
+        features.HEIGHT: number(picture.height),
+        features.CONTENT_HASH: texts(digest),
+    }
+    example = tf.train.Example(features=tf.train.Features(feature=feature))
+    return example.SerializeToString(deterministic=True), digest
+
+
+def write_shards(
+    shards: Sequence[Shard], folder: pathlib.Path, source: str, max_pixels: int, beam_args: Sequence[str]
+) -> None:
+    """Runs the pipeline until it is done. Raises what the runner raises.
+
+    Args:
+      shards: what to write.
+      folder: existing folder that all workers can write to.
+      source: name for the examples.
+      max_pixels: see `to_upright_jpeg`.
+      beam_args: flags of any Beam runner. Without `--runner`, this process does the work.
+    """
+    for name in (PROGRESS_FOLDER, RESULTS_FOLDER):
+        (folder / name).mkdir()
+    options = PipelineOptions(list(beam_args))
+    if options.view_as(StandardOptions).runner in (None, "DirectRunner"):
+        # Beam's DirectRunner first looks for the Prism binary, on the network if need be. It does not for
+        # pipelines with this flag, which changes nothing else here: the pipeline has no triggers of its own.
+        options.view_as(TypeOptions).allow_unsafe_triggers = True
+    with beam.Pipeline(options=options) as pipeline:
+        _ = (
+            pipeline
+            | "Shards" >> beam.Create(shards)
+            | "Spread" >> beam.Reshuffle()
+            | "Write" >> beam.ParDo(WriteShard(str(folder), source, max_pixels))
+        )
+
+
+def read_results(shards: Sequence[Shard], folder: pathlib.Path) -> list[ShardResult]:
+    """Returns the results in the order of `shards`. Raises FileNotFoundError if a shard was not written."""
+    return [
+        ShardResult.from_json((folder / RESULTS_FOLDER / f"{shard.name}.json").read_text())
+        for shard in shards
+    ]
+
+
+def count_progress(folder: pathlib.Path) -> int:
+    """Images handled so far: workers write one byte for each, on any runner."""
+    try:
+        with os.scandir(folder / PROGRESS_FOLDER) as files:
+            return sum(file.stat().st_size for file in files)
+    except FileNotFoundError:
+        return 0
+
+
+def _sync_and_hash(path: pathlib.Path) -> tuple[str, int]:
+    with open(path, "rb") as file:
+        os.fsync(file.fileno())
+        return hashlib.file_digest(file, "sha256").hexdigest(), os.fstat(file.fileno()).st_size
