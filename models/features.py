@@ -27,7 +27,7 @@ ACTION_WORDS: Final = (MASK, UNK, START, STOP, EXTRA)
 MASK_ID, UNK_ID, START_ID, STOP_ID, EXTRA_ID = range(len(ACTION_WORDS))
 
 # Punctuation that counts as stop words beside NLTK's English list.
-PUNCTUATION: Final = tuple("- . , : ; ' \" & $ % ( ) ! ? #".split())
+PUNCTUATION: Final = tuple(["-", ".", ",", ":", ";", "'", '"', "&", "$", "%", "(", ")", "!", "?", "#"])
 
 # Signatures of the served model and the names of their inputs and outputs.
 SERVING_SIGNATURE: Final = "serving_default"

@@ -1,0 +1,102 @@
+"""The captioner: image projection + word representations + decoder, and its loss.
+
+Shapes: B batch, T tokens, R image regions, D feature width, V vocabulary, H decoder width.
+"""
+
+import keras
+import numpy as np
+from keras import ops
+
+from models.config import ModelConfig
+from models.decoders import DECODERS
+from models.features import MASK_ID
+from models.representations import REPRESENTATIONS
+from models.representations.base import WordTable
+
+
+class ImageProjection(keras.layers.Layer):
+    """Features `[B, R, D]` -> `[B, R, width]`: standardized, projected, with a learned place a region.
+
+    The statistics come from the training images by `adapt`. They matter most for an encoder with random
+    weights, whose channels differ little between images compared with their means.
+    """
+
+    def __init__(self, width: int, dropout: float, **kwargs):
+        super().__init__(**kwargs)
+        self.project = keras.layers.Dense(width, activation="relu")
+        self.dropout = keras.layers.Dropout(dropout)
+
+    def build(self, input_shape):
+        _, regions, width = input_shape
+        self.mean = self.add_weight(name="mean", shape=(width,), initializer="zeros", trainable=False)
+        self.scale = self.add_weight(name="scale", shape=(width,), initializer="ones", trainable=False)
+        self.project.build(input_shape)
+        self.places = self.add_weight(
+            name="places", shape=(regions, self.project.units), initializer=keras.initializers.RandomNormal(0.02)
+        )
+
+    def adapt(self, features: np.ndarray) -> None:
+        """Sets the statistics from training features `[N, R, D]`."""
+        width = features.shape[-1]
+        total, squares, count = np.zeros(width), np.zeros(width), 0
+        for start in range(0, len(features), 1024):  # in parts: a float64 copy of everything is large
+            part = features[start : start + 1024].reshape(-1, width).astype(np.float64)
+            total += part.sum(0)
+            squares += (part**2).sum(0)
+            count += len(part)
+        mean = total / count
+        deviation = np.sqrt(np.maximum(squares / count - mean**2, 0))
+        self.mean.assign(mean)
+        # A channel that never changes says nothing; scaled up it would only be rounding noise.
+        self.scale.assign(np.where(deviation > 1e-4, 1 / np.maximum(deviation, 1e-4), 0))
+
+    def call(self, features, training=False):
+        features = ops.cast(features, "float32")
+        standard = ops.cast((features - self.mean) * self.scale, self.compute_dtype)
+        projected = self.project(self.dropout(standard, training=training))
+        return projected + ops.cast(self.places, projected.dtype)
+
+
+class Captioner(keras.Model):
+    """Logits of the next word, for all positions at once or step by step."""
+
+    def __init__(self, config: ModelConfig, words: WordTable, **kwargs):
+        super().__init__(**kwargs)
+        self.words = words
+        self.image_projection = ImageProjection(config.width, config.dropout)
+        self.embed = REPRESENTATIONS[config.input_representation].input(words, config.embedding_width)
+        self.dropout = keras.layers.Dropout(config.dropout)
+        self.decoder = DECODERS[config.decoder](config)
+        # Logits in float32: the softmax over thousands of words is where half precision hurts.
+        self.to_logits = REPRESENTATIONS[config.output_representation].output(words, dtype="float32")
+
+    def call(self, features, tokens, training=False):
+        """Features `[B, R, D]`, tokens `[B, T]` -> logits `[B, T, V]`; logits at t predict token t + 1."""
+        image = self.image_projection(features, training=training)
+        embedded = self.dropout(self.embed(tokens), training=training)
+        hidden = self.decoder(embedded, image, training=training)
+        return self.to_logits(self.dropout(hidden, training=training))
+
+    def init_state(self, features, max_length: int):
+        """Features `[B, R, D]` -> the decoder's state before the start token."""
+        return self.decoder.init_state(self.image_projection(features), max_length)
+
+    def step(self, tokens, index, state):
+        """Tokens `[B]` at position `index` -> (log-probabilities `[B, V]`, next state)."""
+        hidden, state = self.decoder.step(self.embed(tokens), index, state)
+        return ops.log_softmax(self.to_logits(hidden), axis=-1), state
+
+
+def token_losses(logits, targets, label_smoothing: float = 0.0):
+    """Cross-entropy in nats of each token and where tokens are, `[B, T]` each (0 where MASK).
+
+    Smoothing gives `label_smoothing` of the probability to all words alike (Szegedy et al. 2016).
+    """
+    log_probs = ops.log_softmax(ops.cast(logits, "float32"), axis=-1)
+    present = ops.cast(ops.not_equal(targets, MASK_ID), "float32")
+    losses = -ops.take_along_axis(log_probs, targets[..., None], axis=-1)[..., 0]
+    if label_smoothing:
+        # Words that cannot be written have log-probability -1e7: they would swamp the mean.
+        uniform = -ops.mean(ops.maximum(log_probs, -50.0), axis=-1)
+        losses = (1 - label_smoothing) * losses + label_smoothing * uniform
+    return losses * present, present

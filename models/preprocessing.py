@@ -1,0 +1,74 @@
+"""TensorFlow Transform: captions -> token ids over the vocabulary of the training split."""
+
+from typing import Any
+
+import tensorflow as tf
+import tensorflow_transform as tft
+
+from models import vocabulary
+from models.config import CorpusConfig
+from models.features import (
+    CAPTIONS,
+    IMAGE_FEATURES,
+    IMAGE_ID,
+    MASK,
+    MASK_ID,
+    START_ID,
+    STOP_ID,
+    TOKEN_IDS,
+    UNK_ID,
+)
+
+VOCABULARY_NAME = "vocabulary"
+
+
+def words_of(captions: tf.Tensor) -> tf.RaggedTensor:
+    """string [N] -> ragged string [N, words]: lower case, split at white space."""
+    return tf.strings.split(tf.strings.lower(captions, encoding="utf-8"))
+
+
+def pad(ids: tf.RaggedTensor, length: int) -> tf.Tensor:
+    """Ragged ids [N, words] of at most `length - 2` words -> int64 [N, length]: START words STOP MASK..."""
+    rows = ids.nrows()
+    edge = tf.ones([rows, 1], tf.int64)
+    framed = tf.concat([START_ID * edge, ids, STOP_ID * edge], axis=1)
+    return framed.to_tensor(default_value=MASK_ID, shape=[None, length])
+
+
+def kept(ids: tf.RaggedTensor, corpus: CorpusConfig) -> tf.Tensor:
+    """Which captions are learned from, bool [N]; `models.vocabulary.is_kept` in TensorFlow."""
+    lengths = ids.row_lengths()
+    fits = (lengths > 0) & (lengths <= corpus.max_tokens)
+    if corpus.drop_captions_with_rare_words:
+        fits &= ~tf.reduce_any(ids == UNK_ID, axis=1)
+    return fits
+
+
+def preprocessing_fn(inputs: dict[str, Any], custom_config: dict[str, Any]) -> dict[str, Any]:
+    """Called by the Transform component with `custom_config["corpus"]`, a CorpusConfig as JSON."""
+    corpus = CorpusConfig.from_json(custom_config["corpus"])
+    captions = tf.RaggedTensor.from_sparse(inputs[CAPTIONS])
+    image_id = tf.reshape(inputs[IMAGE_ID], [-1])
+
+    (path,) = tft.experimental.ptransform_analyzer(
+        [image_id, tf.strings.reduce_join(captions, axis=1, separator="\n")],
+        vocabulary.BuildVocabulary(corpus),
+        output_dtypes=[tf.string],
+        output_shapes=[[]],
+        # What the file holds while the graph is traced; a lookup table refuses an empty one.
+        output_asset_default_values=[MASK.encode()],
+        name=VOCABULARY_NAME,
+    )
+    words = words_of(captions.flat_values)
+    ids = words.with_values(tft.apply_vocabulary(words.values, path, default_value=UNK_ID))
+    keep = kept(ids, corpus)
+    tokens = tf.RaggedTensor.from_value_rowids(
+        tf.boolean_mask(pad(ids[:, : corpus.max_tokens], corpus.caption_length), keep),
+        tf.boolean_mask(captions.value_rowids(), keep),
+        nrows=captions.nrows(),
+    )
+    return {
+        IMAGE_ID: inputs[IMAGE_ID],
+        IMAGE_FEATURES: inputs[IMAGE_FEATURES],
+        TOKEN_IDS: tokens.merge_dims(1, 2).to_sparse(),
+    }
