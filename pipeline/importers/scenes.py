@@ -25,7 +25,7 @@ SIDE: Final = 299  # pixels: InceptionV3's input, so nothing is lost to resizing
 FACTS_FILE: Final = "scenes.jsonl"
 _SUPERSAMPLE: Final = 3
 _SINGLE_SHARE: Final = 0.1
-_RADIUS: Final = {"small": 40.0, "large": 64.0}
+_RADIUS: Final = {"small": 38.0, "large": 60.0}
 _RGB: Final = {
     "red": (222, 30, 34),
     "green": (30, 160, 60),
@@ -110,7 +110,7 @@ def invent_scene(random_: random.Random) -> Scene:
     centres: list[Point] = []
     for index in range(count):
         along = SIDE * (0.5 if count == 1 else (0.25, 0.75)[index])
-        place = (near(along, 8), near(SIDE / 2, 24))
+        place = (near(along, 6), near(SIDE / 2, 24))
         centres.append(place if relation in (LEFT_OF, "") else place[::-1])
     paper = random_.randint(232, 250)
     return Scene(
