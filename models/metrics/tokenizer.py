@@ -14,17 +14,17 @@ from typing import Final
 
 # Abbreviations that keep their period anywhere, in either case.
 _ABBREVIATIONS: Final = (
-    "jan feb mar apr jun jul aug sep sept oct nov dec mon tue tues wed thu thurs fri "
-    "mr mrs ms dr drs prof sen rep atty lt col gen gov adm rev maj sgt cpl pvt capt st ste ave pres lieut hon "
-    "brig cmdr comdr pfc spc supt det mt ft adj adv asst assoc ens insp mlle mme msgr sfc messrs "
-    "inc co cos corp ltd plc rt bancorp dept bhd assn univ intl sys jr sr bros blvd rd esq ph "
-    "ala ariz calif colo conn ct dak fla ga ind kan kans ky md mich minn mo mont neb nev okla penn tenn va vt "
-    "wis wisc wyo etc al seq vs bldg est sq tel ext invt elec natl mfg mtg"
-).split()
+    "jan|feb|mar|apr|jun|jul|aug|sep|sept|oct|nov|dec|mon|tue|tues|wed|thu|thurs|fri"
+    "|mr|mrs|ms|drs?|prof|sen|rep|atty|lt|col|gen|gov|adm|rev|maj|sgt|cpl|pvt|capt|ste?|ave|pres|lieut|hon"
+    "|brig|cmdr|comdr|pfc|spc|supt|det|mt|ft|adj|adv|asst|assoc|ens|insp|mlle|mme|msgr|sfc|messrs"
+    "|inc|cos?|corp|ltd|plc|rt|bancorp|dept|bhd|assn|univ|intl|sys|jr|sr|bros|blvd|rd|esq|ph"
+    "|ala|ariz|calif|colo|conn|ct|dak|fla|ga|ind|kans?|ky|md|mich|minn|mo|mont|neb|nev|okla|penn|tenn|va|vt"
+    "|wisc?|wyo|etc|al|seq|vs|bldg|est|sq|tel|ext|invt|elec|natl|mfg|mtg"
+)
 # These are words, too: they keep it only when capitalised ("Mass.", "Ill.").
-_CAPITAL_ABBREVIATIONS: Final = "Miss Az Ark Del Ill La Mass Ore Pa Tex Wash".split()
+_CAPITAL_ABBREVIATIONS: Final = "Miss|Az|Ark|Del|Ill|La|Mass|Ore|Pa|Tex|Wash"
 # And these only before a number ("no. 5").
-_NUMBER_ABBREVIATIONS: Final = "no nos fig figs prop ca art pp op".split()
+_NUMBER_ABBREVIATIONS: Final = "nos?|figs?|prop|ca|art|pp|op"
 
 _WORD: Final = r"[^\W_]+"
 _LETTER: Final = r"[^\W\d_]"
@@ -34,9 +34,9 @@ _TOKEN: Final = re.compile(
     | [\w.+-]+@[\w-]+(?:\.[\w-]+)+ | </?[a-z][^<>\s]*>           # mail, tags
     | (?<!\w)[@#]{_LETTER}\w*                                    # @name, #topic
     | (?-i:[A-Z]+(?:&[A-Z]+)+)                                   # AT&T
-    | (?<![^\W_])(?:(?:{_LETTER}\.)+ | ph\.d\. | (?:{"|".join(_ABBREVIATIONS)})\.
-        | (?-i:{"|".join(_CAPITAL_ABBREVIATIONS)})\.)(?![^\W_])  # u.s., st., Mass.
-    | (?<!\w)(?:{"|".join(_NUMBER_ABBREVIATIONS)})\.(?=\s*\d)    # no. 5
+    | (?<![^\W_])(?:(?:{_LETTER}\.)+ | ph\.d\. | (?:{_ABBREVIATIONS})\.
+        | (?-i:{_CAPITAL_ABBREVIATIONS})\.)(?![^\W_])  # u.s., st., Mass.
+    | (?<!\w)(?:{_NUMBER_ABBREVIATIONS})\.(?=\s*\d)    # no. 5
     | (?<!\S)[-+](?:\d+(?:[.,]\d+)*) | (?<!\w)\.\d+              # -5, .5
     | \d+(?:[.,:]\d+)+                                           # 1,000.50, 5:55
     | -[lr][csr]b-                                               # a bracket already tokenised
@@ -65,9 +65,9 @@ _BRACKETS: Final = {"(": "-lrb-", ")": "-rrb-", "[": "-lsb-", "]": "-rsb-", "{":
 _DROPPED: Final = frozenset("'\"`.?!,:-;")
 _UNICODE: Final = str.maketrans(
     {
-        **dict.fromkeys("‘’‛", "'"),
-        **dict.fromkeys("“”„«»", '"'),
-        **dict.fromkeys("–—―", " -- "),
+        **dict.fromkeys("\u2018\u2019\u201b", "'"),
+        **dict.fromkeys("\u201c\u201d\u201e\u00ab\u00bb", '"'),
+        **dict.fromkeys("\u2013\u2014\u2015", " -- "),
         **dict.fromkeys("\u00ad\u200b\u200c\u200d\ufeff", None),  # soft hyphen, zero-width marks
         "…": " ... ",
         "€": "$",

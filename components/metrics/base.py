@@ -1,0 +1,75 @@
+"""Base of the caption metrics: TFMA metrics of one key each, which share the work of their family.
+
+TFMA looks a threshold up under the name of the metric's class, so a class has exactly one key: BLEU-1 to
+BLEU-4 are four classes. Their common sums are one private computation, which TFMA runs once because its
+copies are equal.
+"""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+import apache_beam as beam
+import tensorflow_model_analysis as tfma
+
+from components.metrics.records import MeasureRecord, Record
+
+
+@dataclasses.dataclass(frozen=True)
+class Family:
+    """What several metrics have in common.
+
+    Attributes:
+      name: of the private computation.
+      measure: a record's contribution, small, picklable and, for `CountCombiner`, hashable.
+      combiner: `SumCombiner` or `CountCombiner`.
+    """
+
+    name: str
+    measure: Callable[[Record], Any]
+    combiner: Callable[[tfma.metrics.MetricKey], beam.CombineFn]
+
+
+class CaptionMetric(tfma.metrics.Metric):
+    """A number computed from the combined measurements of a family.
+
+    A subclass sets `key` and `family` and defines `value`.
+    """
+
+    key: ClassVar[str]
+    family: ClassVar[Family]
+
+    def __init__(self, name: str | None = None) -> None:
+        super().__init__(
+            tfma.metrics.merge_per_key_computations(type(self)._computations), name=name or self.key
+        )
+
+    @staticmethod
+    def value(combined: Any) -> float:
+        """Returns the metric from the accumulator's content over at least one image."""
+        raise NotImplementedError
+
+    @classmethod
+    def _computations(
+        cls, name: str = "", model_name: str = "", output_name: str = "", example_weighted: bool = False
+    ) -> list[Any]:
+        def key(its_name: str) -> tfma.metrics.MetricKey:
+            return tfma.metrics.MetricKey(
+                name=its_name,
+                model_name=model_name,
+                output_name=output_name,
+                example_weighted=example_weighted,
+            )
+
+        # A leading underscore keeps a result out of TFMA's output.
+        private, public = key(f"_{cls.family.name}"), key(name)
+        return [
+            tfma.metrics.MetricComputation(
+                keys=[private],
+                preprocessors=[MeasureRecord(cls.family.name, cls.family.measure, model_name)],
+                combiner=cls.family.combiner(private),
+            ),
+            tfma.metrics.DerivedMetricComputation(
+                keys=[public], result=lambda results: {public: cls.value(results[private])}
+            ),
+        ]
