@@ -1,0 +1,113 @@
+"""Input of the trainer: a split in memory, and its batches by length."""
+
+import dataclasses
+from collections.abc import Iterator
+
+import numpy as np
+from absl import logging
+
+from models.features import IMAGE_FEATURES, IMAGE_ID, MASK_ID, TOKEN_IDS
+
+# Captions of about one length share a batch, so that little of it is padding. Bounds on tokens (with START
+# and STOP); each is one trace of the training step, so there are few.
+_BUCKETS = (8, 11, 14, 18, 24, 32)
+
+
+@dataclasses.dataclass(frozen=True)
+class Split:
+    """Captions and features of a split.
+
+    Attributes:
+      image_ids: N strings.
+      features: float16 [N, R, D].
+      tokens: int32 [M, L], START words STOP MASK...
+      images: int32 [M], the row of `features` that a caption describes.
+    """
+
+    image_ids: list[str]
+    features: np.ndarray
+    tokens: np.ndarray
+    images: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.tokens)
+
+    def shuffled(self, seed: int) -> "Split":
+        """Every image with the captions of another: what no model can learn from."""
+        order = np.random.default_rng(seed).permutation(len(self.image_ids))
+        return dataclasses.replace(self, images=np.roll(order, 1)[np.argsort(order)][self.images])
+
+
+def load_split(file_patterns, data_accessor, schema, feature_shape: tuple[int, int], length: int) -> Split:
+    """Reads a transformed split.
+
+    Args:
+      file_patterns, data_accessor, schema: as TFX's Trainer gives them.
+      feature_shape: (R, D) that the encoder makes.
+      length: tokens a caption L.
+
+    Raises:
+      ValueError: there are no captions, or features have another size.
+    """
+    from tfx_bsl.public import tfxio
+
+    dataset = data_accessor.tf_dataset_factory(
+        file_patterns, tfxio.TensorFlowDatasetOptions(batch_size=256, shuffle=False, num_epochs=1), schema
+    )
+    regions, width = feature_shape
+    image_ids: list[str] = []
+    features, tokens, images = [], [], []
+    for batch in dataset.as_numpy_iterator():
+        first = len(image_ids)
+        image_ids += [image_id.decode("utf-8") for image_id in batch[IMAGE_ID].reshape(-1)]
+        for stored in batch[IMAGE_FEATURES].reshape(-1):
+            if len(stored) != 2 * regions * width:
+                raise ValueError(
+                    f"expected features of {regions} regions x {width} in float16 ({2 * regions * width} bytes), "
+                    f"got {len(stored)} bytes: they are another encoder's; run the ImageFeaturizer again"
+                )
+            features.append(np.frombuffer(stored, "<f2").reshape(regions, width))
+        sparse = batch[TOKEN_IDS]
+        # Every image's captions follow one another, `length` ids each.
+        rows, ids = sparse.indices[:, 0], sparse.values
+        tokens.append(ids.reshape(-1, length).astype(np.int32))
+        images.append(first + rows[::length].astype(np.int32))
+    split = Split(
+        image_ids,
+        np.stack(features) if features else np.zeros((0, regions, width), np.float16),
+        np.concatenate(tokens) if tokens else np.zeros((0, length), np.int32),
+        np.concatenate(images) if images else np.zeros(0, np.int32),
+    )
+    if not len(split):
+        raise ValueError(
+            f"no captions to learn from in {file_patterns}: expected at least one caption whose words are all in "
+            "the vocabulary; lower corpus.min_images or set corpus.drop_captions_with_rare_words=false"
+        )
+    wordless = len(split.image_ids) - len(np.unique(split.images))
+    logging.info("%d captions of %d images, %d images have none", len(split), len(split.image_ids), wordless)
+    return split
+
+
+def batches(split: Split, batch_size: int, rng: np.random.Generator | None) -> Iterator[np.ndarray]:
+    """Yields caption rows [at most batch_size] of about one length, all once, shuffled when `rng` is given."""
+    lengths = (split.tokens != MASK_ID).sum(axis=1)
+    bucket_of = np.searchsorted(_BUCKETS, lengths)
+    order = rng.permutation(len(split)) if rng else np.arange(len(split))
+    parts = []
+    for bucket in np.unique(bucket_of):
+        rows = order[bucket_of[order] == bucket]
+        parts += [rows[start : start + batch_size] for start in range(0, len(rows), batch_size)]
+    for place in rng.permutation(len(parts)) if rng else range(len(parts)):
+        yield parts[place]
+
+
+def bucket_length(split: Split, rows: np.ndarray) -> int:
+    """Tokens to which `rows` can be cut without losing any: their bucket's bound."""
+    longest = int((split.tokens[rows] != MASK_ID).sum(axis=1).max())
+    place = np.searchsorted(_BUCKETS, longest)
+    return min(split.tokens.shape[1], _BUCKETS[place] if place < len(_BUCKETS) else split.tokens.shape[1])
+
+
+def batch_count(split: Split, batch_size: int) -> int:
+    """How many batches `batches` yields."""
+    return sum(1 for _ in batches(split, batch_size, None))

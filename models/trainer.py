@@ -1,0 +1,80 @@
+"""`run_fn` of the Trainer component: puts data, model, training loop and export together."""
+
+import os
+from typing import Any
+
+import keras
+import tensorflow as tf
+import tensorflow_transform as tft
+from absl import logging
+
+from models import data, export, training, training_log, warmup, word_vectors
+from models.captioner import Captioner
+from models.config import CorpusConfig, DecodeConfig, ModelConfig, TrainConfig
+from models.preprocessing import VOCABULARY_NAME
+from models.representations.base import WordTable
+from models.vocabulary import Vocabulary
+
+
+def run_fn(fn_args: Any) -> None:
+    """Trains a captioner and exports it. Called by TFX's Trainer.
+
+    `fn_args.custom_config` holds `model`, `train`, `corpus` and `decode` as JSON of their configs, and
+    `checkpoint_dir`; `fn_args.base_model` is the image encoder's SavedModel.
+    """
+    settings = fn_args.custom_config
+    corpus = CorpusConfig.from_json(settings["corpus"])
+    model_config = ModelConfig.from_json(settings["model"])
+    train_config = TrainConfig.from_json(settings["train"])
+    keras.utils.set_random_seed(train_config.seed)
+    if tf.config.list_physical_devices("GPU"):
+        keras.mixed_precision.set_global_policy("mixed_bfloat16")
+
+    encoder = tf.saved_model.load(fn_args.base_model)
+    feature_shape = tuple(encoder.signatures["serving_default"].structured_outputs["features"].shape[1:])
+    transform = tft.TFTransformOutput(fn_args.transform_output)
+    vocabulary_path = transform.vocabulary_file_by_name(VOCABULARY_NAME)
+    vocabulary = Vocabulary.load(vocabulary_path, corpus)
+    splits = [
+        data.load_split(
+            files,
+            fn_args.data_accessor,
+            transform.transformed_metadata.schema,
+            feature_shape,
+            corpus.caption_length,
+        )
+        for files in (fn_args.train_files, fn_args.eval_files)
+    ]
+    if train_config.shuffle_captions:
+        logging.warning("train.shuffle_captions is on: every image has another's captions")
+        splits[0] = splits[0].shuffled(train_config.seed)
+
+    model = Captioner(model_config, _word_table(vocabulary, corpus, model_config))
+    export.build(model, feature_shape)
+    model.image_projection.adapt(splits[0].features)
+    served = export.ServedCaptioner(
+        model,
+        encoder,
+        feature_shape,
+        vocabulary_path,
+        corpus,
+        DecodeConfig.from_json(settings["decode"]),
+    )
+    loop = training.Training(model, train_config, *splits, checkpoint_dir=settings["checkpoint_dir"])
+    with training_log.TrainingLog(
+        fn_args.model_run_dir, train_config, splits[1], served, sum(v.shape.num_elements() for v in model.trainable_variables)
+    ) as log:
+        loop.fit(log.on_epoch, log.on_step)
+    export.save(served, fn_args.serving_model_dir)
+    warmup.write_warmup(fn_args.serving_model_dir)
+    # The export is whole: what a killed run would have gone on from is not needed any more.
+    tf.io.gfile.rmtree(settings["checkpoint_dir"])
+
+
+def _word_table(vocabulary: Vocabulary, corpus: CorpusConfig, config: ModelConfig) -> WordTable:
+    vectors = None
+    if word_vectors.available(corpus):
+        vectors = word_vectors.load(corpus.word_vectors, corpus.word_list_size).lookup(vocabulary.words)
+    else:
+        logging.warning("no word vectors: the word list is off and vectors are learned")
+    return WordTable(len(vocabulary), vocabulary.base_size, vectors, config.train_vectors)
