@@ -64,7 +64,8 @@ def _convert(image: Image.Image, data: bytes, max_pixels: int) -> Picture:
     width, height = image.size
     if width * height > max_pixels:
         raise BadImage(
-            Reason.TOO_MANY_PIXELS, f"{width}x{height} is over the limit of {max_pixels} pixels (--max-pixels)"
+            Reason.TOO_MANY_PIXELS,
+            f"{width}x{height} is over the limit of {max_pixels} pixels (--max-pixels)",
         )
     if image.format == "JPEG" and image.mode == "RGB" and _is_upright(image):
         # All of the file must be read to see that it is whole, but an eighth of the resolution will do.
@@ -101,4 +102,3 @@ def _to_rgb(image: Image.Image) -> Image.Image:
         white.paste(image, mask=image.getchannel("A"))
         return white
     return image.convert("RGB")
-

@@ -28,12 +28,18 @@ class Reason(enum.StrEnum):
     # Captions, or the rows they came in.
     EMPTY_CAPTION = "empty_caption"
     CAPTION_NOT_UTF8 = "caption_not_utf8"
+    DUPLICATE_CAPTION_ID = "duplicate_caption_id"
     BAD_ROW = "bad_row"
 
     @property
     def is_caption(self) -> bool:
         """Whether one caption was lost, and not a whole image."""
-        return self in (Reason.EMPTY_CAPTION, Reason.CAPTION_NOT_UTF8, Reason.BAD_ROW)
+        return self in _OF_CAPTIONS
+
+
+_OF_CAPTIONS: Final = frozenset(
+    (Reason.EMPTY_CAPTION, Reason.CAPTION_NOT_UTF8, Reason.DUPLICATE_CAPTION_ID, Reason.BAD_ROW)
+)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -64,7 +64,9 @@ def new_span(data: pathlib.Path, wanted: str) -> Iterator[tuple[pathlib.Path, in
         data.mkdir(parents=True, exist_ok=True)
         handle = os.open(data, os.O_RDONLY)
     except OSError as error:
-        raise UserError(f"Cannot write to {data} ({error.strerror}). Give another folder with --out.") from error
+        raise UserError(
+            f"Cannot write to {data} ({error.strerror}). Give another folder with --out."
+        ) from error
     span = None
     try:
         _lock(handle, data)
@@ -96,7 +98,9 @@ def _lock(handle: int, data: pathlib.Path) -> None:
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
-        raise UserError(f"Another import is writing to {data}. Wait for it, or take another --out.") from error
+        raise UserError(
+            f"Another import is writing to {data}. Wait for it, or take another --out."
+        ) from error
 
 
 def _sync_tree(folder: pathlib.Path) -> None:
