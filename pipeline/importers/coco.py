@@ -68,7 +68,7 @@ def read_coco(
                     path.name,
                     image_id,
                     Reason.DUPLICATE_ID,
-                    f"a second image {image_id}: {image['file_name']}",
+                    f"its second file is {image['file_name']}",
                 )
                 continue
             mine.add(image_id)

@@ -96,7 +96,7 @@ def read_karpathy(path: pathlib.Path) -> list[dict[str, Any]]:
 def _read_tokens(text: str, name: str) -> CaptionCollector:
     """Reads lines `image.jpg#0<TAB>caption`."""
     collector = CaptionCollector()
-    seen: set[tuple[str, str]] = set()
+    seen: set[str] = set()
     # Not splitlines(): captions may hold the odd line separators that it also breaks at.
     for number, line in enumerate(text.split("\n"), 1):
         line = line.removesuffix("\r")
@@ -106,12 +106,11 @@ def _read_tokens(text: str, name: str) -> CaptionCollector:
         match = _TOKEN_LINE.fullmatch(line)
         if match is None:
             collector.add_bad_row(where, f"expected image.jpg#0<TAB>caption, got {line[:60]!r}")
-        elif match.group("image", "number") in seen:
-            key = f"{match['image']}#{match['number']}"
+        elif (key := f"{match['image']}#{match['number']}") in seen:
             collector.captions_read += 1
             collector.reject(where, match["image"], Reason.DUPLICATE_CAPTION_ID, f"a second {key}")
         else:
-            seen.add(match.group("image", "number"))
+            seen.add(key)
             collector.add(match["image"], match["caption"], where)
     return collector
 

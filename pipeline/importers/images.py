@@ -9,7 +9,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from pipeline.importers.records import BadImage, Reason
 
 # Only decoders meant for untrusted pictures: Pillow's others include EPS, which starts Ghostscript.
-FORMATS: Final = ("JPEG", "MPO", "PNG", "GIF", "WEBP", "BMP", "TIFF")
+FORMATS: Final = ("JPEG", "PNG", "GIF", "WEBP", "BMP", "TIFF")
 MAX_PIXELS: Final = 64_000_000
 JPEG_QUALITY: Final = 92
 _ORIENTATION: Final = 0x0112  # EXIF tag
@@ -55,9 +55,14 @@ def to_upright_jpeg(data: bytes, max_pixels: int = MAX_PIXELS) -> Picture:
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise BadImage(Reason.TOO_MANY_PIXELS, str(error)) from error
     except Exception as error:  # Pillow's plugins raise nearly anything on broken data
-        detail = f"{type(error).__name__}: {error}"
-        truncated = isinstance(error, EOFError) or "truncated" in str(error).lower()
-        raise BadImage(Reason.TRUNCATED if truncated else Reason.UNREADABLE, detail) from error
+        reason = Reason.TRUNCATED if _is_cut_short(data, error) else Reason.UNREADABLE
+        raise BadImage(reason, f"{type(error).__name__}: {error}") from error
+
+
+def _is_cut_short(data: bytes, error: Exception) -> bool:
+    if data.startswith(b"RIFF"):  # WebP's decoder does not say, but the file's head gives its length
+        return len(data) < 8 + int.from_bytes(data[4:8], "little")
+    return isinstance(error, EOFError) or "truncated" in str(error).lower()
 
 
 def _convert(image: Image.Image, data: bytes, max_pixels: int) -> Picture:
@@ -65,7 +70,7 @@ def _convert(image: Image.Image, data: bytes, max_pixels: int) -> Picture:
     if width * height > max_pixels:
         raise BadImage(
             Reason.TOO_MANY_PIXELS,
-            f"{width}x{height} is over the limit of {max_pixels} pixels (--max-pixels)",
+            f"{width}x{height} is more than {max_pixels} pixels (--max-pixels)",
         )
     if image.format == "JPEG" and image.mode == "RGB" and _is_upright(image):
         # All of the file must be read to see that it is whole, but an eighth of the resolution will do.
@@ -93,7 +98,7 @@ def _is_upright(image: Image.Image) -> bool:
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:
-    if image.mode.startswith(("I;16", "I")):
+    if image.mode.startswith("I"):
         # 16-bit grey: Pillow's own conversion cuts off at 255 instead of scaling.
         image = image.convert("I").point(lambda value: value / 256).convert("L")
     if image.has_transparency_data:

@@ -64,9 +64,7 @@ def new_span(data: pathlib.Path, wanted: str) -> Iterator[tuple[pathlib.Path, in
         data.mkdir(parents=True, exist_ok=True)
         handle = os.open(data, os.O_RDONLY)
     except OSError as error:
-        raise UserError(
-            f"Cannot write to {data} ({error.strerror}). Give another folder with --out."
-        ) from error
+        raise UserError(f"Cannot write to {data} ({error.strerror}). Give another --out.") from error
     span = None
     try:
         _lock(handle, data)
@@ -99,7 +97,7 @@ def _lock(handle: int, data: pathlib.Path) -> None:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
         raise UserError(
-            f"Another import is writing to {data}. Wait for it, or take another --out."
+            f"Another import is writing to {data}. Wait for it, or give another --out."
         ) from error
 
 
