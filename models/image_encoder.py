@@ -77,10 +77,13 @@ def build_encoder(config: EncoderConfig) -> ImageEncoder:
     return ImageEncoder(model, regions)
 
 
-def save_encoder(config: EncoderConfig, path: str) -> None:
+def save_encoder(config: EncoderConfig, path: str) -> tuple[int, int]:
     """Saves the encoder of `config` as a SavedModel: function `encode`, signature `serving_default`.
 
     The signature takes `image_bytes` and returns `features` and `ok`. Raises as `build_encoder`.
+
+    Returns:
+      `(R, D)` of an image's features.
     """
     encoder = build_encoder(config)
 
@@ -90,6 +93,7 @@ def save_encoder(config: EncoderConfig, path: str) -> None:
         return {"features": features, "ok": ok}
 
     tf.saved_model.save(encoder, path, signatures={"serving_default": serve})
+    return encoder.shape
 
 
 @functools.lru_cache(maxsize=16)

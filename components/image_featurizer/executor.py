@@ -1,0 +1,183 @@
+"""What the ImageFeaturizer does: encoder in place, Beam pipeline over the splits, counts on the artifacts."""
+
+import json
+import os
+import uuid
+from collections.abc import Iterable
+from typing import Any
+
+import apache_beam as beam
+from absl import logging
+from apache_beam.io.filesystem import CompressionTypes
+from apache_beam.io.filesystems import FileSystems
+from apache_beam.runners.direct.direct_runner import SwitchingDirectRunner
+from apache_beam.runners.portability.fn_api_runner.fn_runner import FnApiRunner
+from apache_beam.utils import shared
+from tfx import types
+from tfx.components.util import examples_utils
+from tfx.dsl.io import fileio
+from tfx.proto import example_gen_pb2
+from tfx.types import artifact_utils
+from tfx.utils import io_utils, path_utils
+
+from components.image_featurizer import feature_store, progress
+from components.image_featurizer.featurize_fn import (
+    COMPUTED,
+    COUNTERS,
+    FAILED,
+    NAMESPACE,
+    REUSED,
+    FeaturizeFn,
+)
+from models import image_encoder
+from models.config import EncoderConfig
+
+_FLOAT16_BYTES = 2
+_COPIED_PROPERTIES = ("span", "version", "payload_format", "file_format")
+
+
+def featurize(
+    examples: types.Artifact,
+    featurized: types.Artifact,
+    encoder: types.Artifact,
+    encoder_config: str,
+    store_dir: str,
+    beam_pipeline: beam.Pipeline,
+) -> None:
+    """See `component.ImageFeaturizer`."""
+    _require_formats(examples)
+    config = EncoderConfig.from_json(encoder_config)
+    fingerprint = image_encoder.encoder_fingerprint(config)
+    store = os.path.join(store_dir, fingerprint)
+    encoder_path = path_utils.serving_model_path(encoder.uri)
+    regions, width = place_encoder(config, store, encoder_path)
+    packs = os.path.join(store, "packs")
+    feature_store.remove_abandoned(packs)
+
+    featurized.split_names = examples.split_names
+    splits = artifact_utils.decode_split_names(examples.split_names)
+    patterns = {split: examples_utils.get_split_file_patterns([examples], split)[0] for split in splits}
+    _use_this_process(beam_pipeline)
+    handle = shared.Shared()
+    with progress.shown(_total_bytes(patterns.values())):
+        failed = []
+        for split, pattern in patterns.items():
+            fn = FeaturizeFn(split, encoder_path, packs, regions * width * _FLOAT16_BYTES, handle)
+            # No transform between reading and writing may need all images at once: Beam's direct runner
+            # holds what passes between stages (GroupByKey, Flatten, Reshuffle) in memory.
+            outputs = (
+                beam_pipeline
+                | f"Read[{split}]" >> beam.io.ReadFromTFRecord(pattern)
+                | f"Featurize[{split}]" >> beam.ParDo(fn).with_outputs(FAILED, main="features")
+            )
+            target = os.path.join(artifact_utils.get_split_uri([featurized], split), "data_tfrecord")
+            _ = outputs["features"] | f"Write[{split}]" >> beam.io.WriteToTFRecord(
+                target, file_name_suffix=".gz"
+            )
+            failed.append(outputs[FAILED])
+        _ = (
+            tuple(failed)
+            | "AllFailed" >> beam.Flatten()
+            | "WriteFailed"
+            >> beam.io.WriteToText(os.path.join(featurized.uri, "rejected.jsonl"), shard_name_template="")
+        )
+        result = beam_pipeline.run()
+        result.wait_until_finish()
+    _report(_counts(result), splits, featurized)
+    _copy_properties(examples, featurized)
+    featurized.set_string_custom_property("encoder_fingerprint", fingerprint)
+    encoder.set_string_custom_property("encoder_fingerprint", fingerprint)
+    encoder.set_int_custom_property("regions", regions)
+    encoder.set_int_custom_property("width", width)
+
+
+def place_encoder(config: EncoderConfig, store: str, path: str) -> tuple[int, int]:
+    """Copies the store's encoder to `path`; builds it if the store has none yet.
+
+    A store's features and the encoder that computed them lie side by side, so that the encoder which is
+    served is the very one, to the last bit, whatever machine builds next.
+
+    Returns:
+      `(R, D)` of its features.
+    """
+    note = os.path.join(store, "encoder.json")  # written last: what it names is complete
+    if not fileio.exists(note):
+        name = f"encoder-{uuid.uuid4().hex}"
+        shape = image_encoder.save_encoder(config, os.path.join(store, name))
+        content = {"encoder": name, "shape": shape, "config": json.loads(config.to_json())}
+        unfinished = os.path.join(store, f"{name}.json")
+        io_utils.write_string_file(unfinished, json.dumps(content, indent=2) + "\n")
+        fileio.rename(unfinished, note, overwrite=True)
+    with fileio.open(note) as file:
+        content = json.loads(file.read())
+    io_utils.copy_dir(os.path.join(store, content["encoder"]), path)
+    regions, width = content["shape"]
+    return regions, width
+
+
+def _require_formats(examples: types.Artifact) -> None:
+    payload = examples_utils.get_payload_format(examples)
+    file_format = examples_utils.get_file_format(examples)
+    if payload != example_gen_pb2.FORMAT_TF_EXAMPLE or file_format != "tfrecords_gzip":
+        raise ValueError(
+            "ImageFeaturizer reads tf.Examples in gzipped TFRecords (FORMAT_TF_EXAMPLE, tfrecords_gzip); got "
+            f"{example_gen_pb2.PayloadFormat.Name(payload)}, {file_format} in {examples.uri}. "
+            "Set the ExampleGen's output_config accordingly."
+        )
+
+
+def _use_this_process(pipeline: beam.Pipeline) -> None:
+    """Keeps Beam's direct runner in this process.
+
+    DirectRunner first tries Prism, a program of its own that Beam downloads; the images would then pass
+    through gRPC, and a machine without network waits for the failure.
+    """
+    if isinstance(pipeline.runner, SwitchingDirectRunner):
+        pipeline.runner = FnApiRunner()
+
+
+def _total_bytes(patterns: Iterable[str]) -> int:
+    """Returns the size of all records without reading them: gzip's last four bytes tell it (mod 2 ** 32)."""
+    total = 0
+    for match in FileSystems.match(list(patterns)):
+        for file in match.metadata_list:
+            with FileSystems.open(file.path, compression_type=CompressionTypes.UNCOMPRESSED) as content:
+                content.seek(-4, os.SEEK_END)
+                expanded = int.from_bytes(content.read(4), "little")
+            total += max(
+                expanded, file.size_in_bytes
+            )  # a file past 4 GiB: its packed size, as JPEGs hardly shrink
+    return max(total, 1)
+
+
+def _counts(result: Any) -> dict[str, int]:
+    """Returns the counters `computed/train` and so on."""
+    query = beam.metrics.MetricsFilter().with_namespace(NAMESPACE)
+    return {c.key.metric.name: c.result for c in result.metrics().query(query)["counters"]}
+
+
+def _report(counts: dict[str, int], splits: list[str], featurized: types.Artifact) -> None:
+    for split in splits:
+        if not counts.get(f"{COMPUTED}/{split}", 0) + counts.get(f"{REUSED}/{split}", 0):
+            failed = counts.get(f"{FAILED}/{split}", 0)
+            raise ValueError(
+                f"Split {split!r} has no image that can be decoded ({failed} failed; see "
+                f"{os.path.join(featurized.uri, 'rejected.jsonl')}). Check the imported data."
+            )
+    totals = {name: sum(counts.get(f"{name}/{split}", 0) for split in splits) for name in COUNTERS}
+    logging.info("Image features: %s", ", ".join(f"{count} {name}" for name, count in totals.items()))
+    for name, count in totals.items():
+        featurized.set_int_custom_property(f"images_{name}", count)
+
+
+def _copy_properties(source: types.Artifact, target: types.Artifact) -> None:
+    """Copies what TFX knows of Examples; it looks for the span in the properties and the custom ones."""
+    for name in _COPIED_PROPERTIES:
+        for kind in ("properties", "custom_properties"):
+            values = getattr(source.mlmd_artifact, kind)
+            if name in values:
+                getattr(target.mlmd_artifact, kind)[name].CopyFrom(values[name])
+    if "payload_format" not in target.mlmd_artifact.custom_properties:
+        examples_utils.set_payload_format(target, examples_utils.get_payload_format(source))
+    if "file_format" not in target.mlmd_artifact.custom_properties:
+        examples_utils.set_file_format(target, examples_utils.get_file_format(source))
