@@ -46,7 +46,8 @@ class EncoderConfig(Config):
     """The image encoder: bytes -> InceptionV3 features `[R, D]`.
 
     Attributes:
-      weights: `imagenet` (Keras's download and cache), `random`, or the path of a `.h5`.
+      weights: `imagenet` (Keras's download and cache), `random`, the path of a `.h5`, or `auto` (`imagenet`
+        where Keras has it on disk already, else `random`; resolved when a run starts).
       layer: name of the InceptionV3 layer whose output is taken, e.g. `mixed10`, `mixed8`.
       pooling: `pool` (global average, R = 1) or `grid` (R = grid_size ** 2 regions).
       grid_size: regions a side for `grid`; the layer's map is average-pooled to it. 0 keeps the map.
@@ -63,8 +64,9 @@ class EncoderConfig(Config):
         _choice("encoder.pooling", self.pooling, ("pool", "grid"))
         _require(self.grid_size >= 0, f"encoder.grid_size must be 0 or more; got {self.grid_size}")
         _require(
-            self.weights in ("imagenet", "random") or self.weights.endswith(".h5"),
-            f"encoder.weights must be 'imagenet', 'random' or the path of a .h5 file; got {self.weights!r}",
+            self.weights in ("imagenet", "random", "auto") or self.weights.endswith(".h5"),
+            "encoder.weights must be 'imagenet', 'random', 'auto' or the path of a .h5 file; got "
+            f"{self.weights!r}",
         )
 
 

@@ -1,5 +1,7 @@
 """`run_fn` of the Trainer component: puts data, model, training loop and export together."""
 
+import hashlib
+import json
 import os
 from typing import Any
 
@@ -20,7 +22,7 @@ def run_fn(fn_args: Any) -> None:
     """Trains a captioner and exports it. Called by TFX's Trainer.
 
     `fn_args.custom_config` holds `model`, `train`, `corpus` and `decode` as JSON of their configs, and
-    `checkpoint_dir`; `fn_args.base_model` is the image encoder's SavedModel.
+    `checkpoints`, the folder of unfinished trainings; `fn_args.base_model` is the image encoder's SavedModel.
     """
     settings = fn_args.custom_config
     corpus = CorpusConfig.from_json(settings["corpus"])
@@ -60,15 +62,22 @@ def run_fn(fn_args: Any) -> None:
         corpus,
         DecodeConfig.from_json(settings["decode"]),
     )
-    loop = training.Training(model, train_config, *splits, checkpoint_dir=settings["checkpoint_dir"])
-    with training_log.TrainingLog(
-        fn_args.model_run_dir, train_config, splits[1], served, sum(v.shape.num_elements() for v in model.trainable_variables)
-    ) as log:
+    checkpoint_dir = _checkpoint_dir(fn_args)
+    loop = training.Training(model, train_config, *splits, checkpoint_dir)
+    parameters = sum(variable.value.shape.num_elements() for variable in model.trainable_variables)
+    with training_log.TrainingLog(fn_args.model_run_dir, train_config, splits[1], served, parameters) as log:
         loop.fit(log.on_epoch, log.on_step)
     export.save(served, fn_args.serving_model_dir)
     warmup.write_warmup(fn_args.serving_model_dir)
     # The export is whole: what a killed run would have gone on from is not needed any more.
-    tf.io.gfile.rmtree(settings["checkpoint_dir"])
+    tf.io.gfile.rmtree(checkpoint_dir)
+
+
+def _checkpoint_dir(fn_args: Any) -> str:
+    """A folder that only a training of the same data, settings and code finds again after a kill."""
+    identity = json.dumps([fn_args.custom_config, fn_args.transform_output, fn_args.base_model], sort_keys=True)
+    name = hashlib.sha256(identity.encode()).hexdigest()[:16]
+    return os.path.join(fn_args.custom_config["checkpoints"], name)
 
 
 def _word_table(vocabulary: Vocabulary, corpus: CorpusConfig, config: ModelConfig) -> WordTable:

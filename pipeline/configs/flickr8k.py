@@ -1,0 +1,18 @@
+"""Flickr8k (8,091 photographs), the official splits.
+
+captioner import flickr8k --source DIR --out data/flickr8k
+captioner run --config flickr8k --data data/flickr8k --root runs/flickr8k
+"""
+
+from models.config import CorpusConfig, EncoderConfig, ModelConfig, TrainConfig
+from pipeline.config import PipelineConfig
+from pipeline.eval_config import GateConfig
+
+CONFIG = PipelineConfig(
+    name="flickr8k",
+    encoder=EncoderConfig(weights="imagenet", layer="mixed10", pooling="pool"),
+    corpus=CorpusConfig(min_images=5),
+    model=ModelConfig(width=384, embedding_width=256),
+    train=TrainConfig(epochs=12),
+    gate=GateConfig(min_bleu_4=0.12, min_cider_d=0.25),
+)

@@ -1,0 +1,48 @@
+"""Where a run keeps what it makes, all under one root."""
+
+import dataclasses
+import pathlib
+
+from models.features import MODEL_NAME
+
+
+@dataclasses.dataclass(frozen=True)
+class Paths:
+    """Places under `root`: `metadata.db`, `pipeline/`, `features/`, `checkpoints/`, `serving/`, `reports/`."""
+
+    root: str
+
+    def _at(self, *names: str) -> str:
+        return str(pathlib.Path(self.root).resolve().joinpath(*names))
+
+    @property
+    def metadata(self) -> str:
+        return self._at("metadata.db")
+
+    @property
+    def artifacts(self) -> str:
+        return self._at("pipeline")
+
+    @property
+    def feature_store(self) -> str:
+        return self._at("features")
+
+    @property
+    def checkpoints(self) -> str:
+        return self._at("checkpoints")
+
+    @property
+    def serving(self) -> str:
+        return self._at("serving", MODEL_NAME)
+
+    @property
+    def reports(self) -> str:
+        return self._at("reports")
+
+    @property
+    def last_run(self) -> str:
+        return self._at("last_run.json")
+
+    @property
+    def lock(self) -> str:
+        return self._at(".lock")

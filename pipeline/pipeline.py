@@ -1,0 +1,137 @@
+"""The pipeline's wiring: which component feeds which. Everything they do is in `components` and `models`."""
+
+import pathlib
+
+from tfx import v1 as tfx
+from tfx.proto import example_gen_pb2
+
+from components.baseline.component import Baseline
+from components.evaluator.component import CaptionEvaluator
+from components.example_validator.component import StrictExampleValidator
+from components.image_featurizer.component import ImageFeaturizer
+from components.pusher.component import AtomicPusher
+from components.serving_validator.component import ServingValidator
+from pipeline import fingerprint
+from pipeline.config import PipelineConfig
+from pipeline.eval_config import build_eval_config
+from pipeline.paths import Paths
+
+_SCHEMAS = pathlib.Path(__file__).parent / "schemas"
+
+
+def build(
+    config: PipelineConfig, data: str, paths: Paths, encoder_version: str, in_service: str
+) -> tfx.dsl.Pipeline:
+    """Wires a run.
+
+    Args:
+      config: what to compute.
+      data: folder of the spans.
+      paths: where results go.
+      encoder_version: `models.image_encoder.encoder_fingerprint` of the encoder.
+      in_service: the model to compare with, of `components.baseline.plan`.
+    """
+    example_gen = tfx.components.ImportExampleGen(
+        input_base=data,
+        input_config=example_gen_pb2.Input(
+            splits=[
+                example_gen_pb2.Input.Split(name=split, pattern=f"span-*/{split}-*.tfrecord.gz")
+                for split in ("train", "eval")
+            ]
+        ),
+    )
+    raw_schema = _schema("raw")
+    statistics = tfx.components.StatisticsGen(
+        examples=example_gen.outputs["examples"], schema=raw_schema.outputs["schema"]
+    )
+    validator = StrictExampleValidator(
+        statistics=statistics.outputs["statistics"], schema=raw_schema.outputs["schema"]
+    )
+    featurizer = ImageFeaturizer(
+        examples=example_gen.outputs["examples"],
+        encoder_config=config.encoder.to_json(),
+        store_dir=paths.feature_store,
+        code_version=encoder_version,
+    )
+    # Nothing is computed of data that does not fit the schema.
+    featurizer.add_upstream_node(validator)
+    featurized = featurizer.outputs["featurized"]
+    featurized_schema = _schema("featurized")
+    transform_version = fingerprint.of_texts(
+        fingerprint.of_sources(fingerprint.TRANSFORM_SOURCES), fingerprint.of_file(config.corpus.word_vectors)
+    )
+    transform = tfx.components.Transform(
+        examples=featurized,
+        schema=featurized_schema.outputs["schema"],
+        preprocessing_fn="models.preprocessing.preprocessing_fn",
+        disable_statistics=True,
+        custom_config={"corpus": config.corpus.to_json(), "version": transform_version},
+    )
+    settings = {
+        "corpus": config.corpus.to_json(),
+        "model": config.model.to_json(),
+        "train": config.train.to_json(),
+        "decode": config.decode.to_json(),
+        "version": fingerprint.of_trainer(),
+    }
+    trainer = tfx.components.Trainer(
+        run_fn="models.trainer.run_fn",
+        examples=transform.outputs["transformed_examples"],
+        transform_graph=transform.outputs["transform_graph"],
+        # The encoder is the model that the captioner is built on, and is served with it.
+        base_model=featurizer.outputs["encoder"],
+        train_args=tfx.proto.TrainArgs(splits=["train"]),
+        eval_args=tfx.proto.EvalArgs(splits=["eval"]),
+        custom_config=settings | {"checkpoints": paths.checkpoints},
+    )
+    baseline = Baseline(serving_dir=paths.serving, in_service=in_service)
+    evaluator = CaptionEvaluator(
+        examples=featurized,
+        model=trainer.outputs["model"],
+        baseline_model=baseline.outputs["baseline"],
+        eval_config=build_eval_config(config.gate),
+    )
+    serving_validator = ServingValidator(
+        model=trainer.outputs["model"],
+        examples=example_gen.outputs["examples"],
+        features=featurized,
+        n_images=config.validator.images,
+        timeout_s=config.validator.timeout_s,
+        code_version=fingerprint.of_sources(fingerprint.VALIDATOR_SOURCES),
+    )
+    pusher = AtomicPusher(
+        model=trainer.outputs["model"],
+        model_blessing=evaluator.outputs["blessing"],
+        infra_blessing=serving_validator.outputs["blessing"],
+        push_destination=tfx.proto.PushDestination(
+            filesystem=tfx.proto.PushDestination.Filesystem(base_directory=paths.serving)
+        ),
+    )
+    return tfx.dsl.Pipeline(
+        pipeline_name=config.name,
+        pipeline_root=paths.artifacts,
+        metadata_connection_config=tfx.orchestration.metadata.sqlite_metadata_connection_config(
+            paths.metadata
+        ),
+        components=[
+            example_gen,
+            raw_schema,
+            statistics,
+            validator,
+            featurizer,
+            featurized_schema,
+            transform,
+            trainer,
+            baseline,
+            evaluator,
+            serving_validator,
+            pusher,
+        ],
+        enable_cache=True,
+        beam_pipeline_args=["--runner=DirectRunner", *config.beam_args],
+    )
+
+
+def _schema(name: str) -> tfx.components.ImportSchemaGen:
+    node = tfx.components.ImportSchemaGen(schema_file=str(_SCHEMAS / name / "schema.pbtxt"))
+    return node.with_id(f"{name.capitalize()}Schema")

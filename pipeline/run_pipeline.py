@@ -1,0 +1,131 @@
+"""One run on this machine, from checks to verdict."""
+
+import contextlib
+import dataclasses
+import fcntl
+import glob
+import importlib
+import os
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import rich.console
+
+from pipeline import fingerprint
+from pipeline.config import PipelineConfig
+from pipeline.errors import UserError
+from pipeline.paths import Paths
+from pipeline.verdict import Verdict
+
+
+@dataclasses.dataclass(frozen=True)
+class Outcome:
+    """How a run ended.
+
+    Attributes:
+      verdict: of the Evaluator.
+      pushed: the version folder that was pushed in this run; None if none was.
+      refused: why the ServingValidator refused the model; empty if it did not.
+    """
+
+    verdict: Verdict
+    pushed: str | None
+    refused: str
+
+
+def run(config: PipelineConfig, data: str, root: str, verbose: bool = False) -> Outcome:
+    """Runs the pipeline and prints how it ended.
+
+    Raises:
+      UserError: data or weights are missing, a run is under way in `root`, or a component failed.
+    """
+    paths = Paths(root)
+    _check_data(data)
+    with _lock(paths):
+        return _run(config, os.path.abspath(data), paths, rich.console.Console(stderr=True), verbose)
+
+
+def _run(
+    config: PipelineConfig, data: str, paths: Paths, console: rich.console.Console, verbose: bool
+) -> Outcome:
+    started = time.monotonic()
+    console.print("loading TFX (about half a minute)", style="dim")
+    # After the log levels are set: these imports are what is noisy.
+    from pipeline import local_runner
+
+    local_runner.quiet_logs(verbose)
+    from components.baseline import plan
+    from pipeline import pipeline as wiring
+
+    # Held by name: the pipeline knows the models only as dotted strings.
+    weights = importlib.import_module("models.encoder_weights")
+    encoder = importlib.import_module("models.image_encoder")
+    config = config.replace(
+        encoder=config.encoder.replace(weights=weights.resolve_weights(config.encoder.weights))
+    )
+    try:
+        encoder_version = encoder.encoder_fingerprint(config.encoder)
+    except OSError as error:
+        raise UserError(str(error)) from error
+    everything = fingerprint.of_texts(
+        config.to_json(),
+        encoder_version,
+        fingerprint.of_data(data),
+        fingerprint.of_trainer(),
+        fingerprint.of_sources((*fingerprint.EVALUATOR_SOURCES, *fingerprint.VALIDATOR_SOURCES)),
+    )
+    in_service = plan.plan(paths.serving, paths.last_run, everything)
+    pipeline = wiring.build(config, data, paths, encoder_version, in_service)
+    runner = local_runner.LocalRunner(console)
+    runner.run(pipeline)
+    plan.remember(paths.serving, paths.last_run, everything, in_service)
+    outcome = _outcome(runner, pipeline)
+    _tell(outcome, console, time.monotonic() - started)
+    return outcome
+
+
+def _outcome(runner: Any, pipeline: Any) -> Outcome:
+    from pipeline.verdict import read_verdict
+
+    judged = runner.artifacts(pipeline, "CaptionEvaluator")
+    tried = runner.artifacts(pipeline, "ServingValidator")["blessing"].custom_properties
+    pushed = runner.artifacts(pipeline, "AtomicPusher")["pushed_model"].custom_properties
+    refused = "" if tried["blessed"].int_value else tried["reason"].string_value
+    return Outcome(
+        read_verdict(judged["evaluation"].uri, judged["blessing"].uri),
+        pushed["pushed_destination"].string_value if pushed["pushed"].int_value else None,
+        refused,
+    )
+
+
+def _tell(outcome: Outcome, console: rich.console.Console, seconds: float) -> None:
+    console.print(f"\nthe run took {seconds / 60:.1f} minutes", highlight=False)
+    for sentence in outcome.verdict.sentences:
+        print(sentence)
+    if outcome.refused:
+        print(f"Serving: refused. {outcome.refused}")
+    print(f"Pushed: {outcome.pushed}" if outcome.pushed else "Nothing was pushed.", flush=True)
+
+
+def _check_data(data: str) -> None:
+    if not glob.glob(os.path.join(glob.escape(data), "span-*")):
+        raise UserError(f"no spans in {data}; write one with 'captioner import ... --out {data}'")
+    for split in ("train", "eval"):
+        if not glob.glob(os.path.join(glob.escape(data), "span-*", f"{split}-*.tfrecord.gz")):
+            raise UserError(
+                f"no {split} split in {data}: expected span-*/{split}-*.tfrecord.gz; import the data again "
+                "with more images, or give the official split files"
+            )
+
+
+@contextlib.contextmanager
+def _lock(paths: Paths) -> Iterator[None]:
+    """One run at a time in a root. The operating system lets the lock go when the process ends, however."""
+    os.makedirs(paths.root, exist_ok=True)
+    with open(paths.lock, "w", encoding="utf-8") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UserError(f"another run is under way in {paths.root}; wait for it or take another --root") from None
+        yield
