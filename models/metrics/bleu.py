@@ -86,8 +86,7 @@ def score(total: BleuStatistics) -> tuple[float, ...]:
     if not total.reference_length and not total.length:
         return (math.nan,) * MAX_ORDER
     ratio = (total.length + _TINY) / (total.reference_length + _SMALL)
-    # The exponent is bounded: a corpus of empty captions has a ratio near 0 and a score of 0.
-    brevity = math.exp(max(1 - 1 / ratio, -700.0)) if ratio < 1 else 1.0
+    brevity = math.exp(1 - 1 / ratio) if ratio < 1 else 1.0
     scores = []
     product = 1.0
     for order, (correct, guessed) in enumerate(zip(total.correct, total.guessed, strict=True), start=1):

@@ -1,0 +1,248 @@
+"""The gate on real SavedModels: TFX's Evaluator and TFMA run in this process, and their verdict is read back.
+
+The models answer from a table, so that what they score is known.
+"""
+
+import os
+import pathlib
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+import pytest
+import tensorflow as tf
+import tfx.components  # noqa: F401 - TFMA 0.52 has its EvalConfig only after this import
+from tfx.components import Pusher
+from tfx.orchestration.metadata import sqlite_metadata_connection_config
+from tfx.proto import pusher_pb2
+from tfx.types import artifact_utils, standard_artifacts
+from tfx.utils import json_utils, proto_utils
+from tfx.v1 import dsl
+from tfx.v1.orchestration import LocalDagRunner
+
+from components.baseline import plan
+from components.baseline.component import Baseline
+from components.evaluator.component import CaptionEvaluator
+from components.evaluator.executor import Executor
+from models.metrics.scores import score_captions
+from pipeline.eval_config import GateConfig, build_eval_config
+from pipeline.verdict import Verdict, read_verdict
+
+REFERENCES = {
+    "dog": ["A dog runs on the grass.", "A brown dog is running.", "The dog runs."],
+    "bikes": ["Two men ride their bikes in town."],
+    "cat": ["A cat sleeps on a red sofa.", "The cat sleeps on the sofa today."],
+}
+GOOD = {"dog": "a dog runs on the sand", "bikes": "two men ride their bikes", "cat": "a cat sleeps on a bed"}
+BETTER = GOOD | {"dog": "a dog runs on the grass"}
+WORSE = GOOD | {"cat": "a man rides a horse"}
+GATE = GateConfig(min_bleu_4=0.3, min_cider_d=1.0, allowed_rise_cross_entropy=0.1)
+
+Answers = Mapping[str, str]
+
+
+class TableModel(tf.Module):
+    """Answers each image from a table, with a cross-entropy of `nll` nats a token."""
+
+    def __init__(self, answers: Answers, nll: float) -> None:
+        super().__init__()
+        initializer = tf.lookup.KeyValueTensorInitializer(list(answers), list(answers.values()))
+        self.table = tf.lookup.StaticHashTable(initializer, "")
+        self.nll = tf.Variable(nll)
+
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="examples")])
+    def eval_examples(self, examples: tf.Tensor) -> dict[str, tf.Tensor]:
+        parsed = tf.io.parse_example(examples, {"image_id": tf.io.FixedLenFeature([], tf.string)})
+        tens = tf.fill(tf.shape(examples), 10.0)
+        return {
+            "caption": self.table.lookup(parsed["image_id"]),
+            "token_nll": tens * self.nll,
+            "token_correct": tens * 0.5,
+            "token_count": tens,
+        }
+
+
+@pytest.fixture(scope="module")
+def save_model(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., standard_artifacts.Model]:
+    def save(answers: Answers, nll: float = 2.0) -> standard_artifacts.Model:
+        artifact = standard_artifacts.Model()
+        artifact.uri = str(tmp_path_factory.mktemp("model"))
+        model = TableModel(answers, nll)
+        tf.saved_model.save(
+            model, f"{artifact.uri}/Format-Serving", signatures={"eval_examples": model.eval_examples}
+        )
+        return artifact
+
+    return save
+
+
+def _write_examples(
+    folder: pathlib.Path, references: Mapping[str, Sequence[str]]
+) -> standard_artifacts.Examples:
+    artifact = standard_artifacts.Examples()
+    artifact.uri = str(folder)
+    artifact.split_names = artifact_utils.encode_split_names(["eval"])
+    (folder / "Split-eval").mkdir(parents=True)
+    with tf.io.TFRecordWriter(str(folder / "Split-eval" / "data-00000-of-00001.gz"), "GZIP") as writer:
+        for image_id, captions in references.items():
+            feature = {
+                "image_id": [image_id.encode()],
+                "captions": [caption.encode() for caption in captions],
+                "image/features": [np.ones(8, np.float16).tobytes()],
+            }
+            example = tf.train.Example()
+            for name, values in feature.items():
+                example.features.feature[name].bytes_list.value.extend(values)
+            writer.write(example.SerializeToString())
+    return artifact
+
+
+@pytest.fixture
+def judge(tmp_path: pathlib.Path) -> Callable[..., Verdict]:
+    """Evaluates a candidate beside the model in `serving`, as the pipeline does."""
+
+    def run(
+        model: standard_artifacts.Model,
+        in_service: standard_artifacts.Model | None = None,
+        references: Mapping[str, Sequence[str]] = REFERENCES,
+    ) -> Verdict:
+        serving = tmp_path / "serving"
+        if in_service is not None:
+            serving.mkdir()
+            (serving / "7").symlink_to(f"{in_service.uri}/Format-Serving")
+        baseline, evaluation, blessing = (
+            standard_artifacts.Model(),
+            standard_artifacts.ModelEvaluation(),
+            standard_artifacts.ModelBlessing(),
+        )
+        for name, artifact in (("baseline", baseline), ("evaluation", evaluation), ("blessing", blessing)):
+            artifact.uri = str(tmp_path / name)
+            (tmp_path / name).mkdir()
+        Baseline.test_call(baseline=baseline, serving_dir=str(serving), in_service="newest")
+        Executor().Do(
+            {
+                "examples": [_write_examples(tmp_path / "examples", references)],
+                "model": [model],
+                "baseline_model": [baseline],
+            },
+            {"evaluation": [evaluation], "blessing": [blessing]},
+            {
+                "eval_config": proto_utils.proto_to_json(build_eval_config(GATE)),
+                "example_splits": json_utils.dumps(["eval"]),
+            },
+        )
+        verdict = read_verdict(evaluation.uri, blessing.uri)
+        assert blessing.get_int_custom_property("blessed") == int(verdict.blessed), "what the Pusher reads"
+        return verdict
+
+    return run
+
+
+def test_the_first_model_needs_only_the_bounds(judge: Callable[..., Verdict], save_model: Callable) -> None:
+    verdict = judge(save_model(GOOD))
+    assert verdict.blessed
+    assert verdict.baseline_metrics is None
+    assert verdict.sentences[0].endswith("there is no model in service to compare it with.")
+    plain = score_captions([GOOD[image] for image in REFERENCES], list(REFERENCES.values()))
+    expected = plain | {"images": 3, "token_cross_entropy": 2.0, "token_accuracy": 0.5}
+    assert verdict.metrics == pytest.approx(expected, abs=1e-9)
+
+
+def test_a_better_model_passes(judge: Callable[..., Verdict], save_model: Callable) -> None:
+    verdict = judge(save_model(BETTER, nll=1.9), in_service=save_model(GOOD))
+    assert verdict.blessed
+    assert all(check.passed for check in verdict.checks)
+    assert verdict.baseline_metrics is not None
+    assert verdict.metrics["cider_d"] > verdict.baseline_metrics["cider_d"]
+    assert verdict.sentences[0].endswith("is not worse than the model in service.")
+
+
+def test_a_worse_model_is_refused_though_it_keeps_the_bounds(
+    judge: Callable[..., Verdict], save_model: Callable
+) -> None:
+    verdict = judge(save_model(WORSE, nll=2.2), in_service=save_model(GOOD))
+    assert not verdict.blessed
+    assert verdict.metrics["bleu_4"] > GATE.min_bleu_4
+    assert verdict.metrics["cider_d"] > GATE.min_cider_d
+    assert verdict.sentences[0] == "NOT BLESSED because of: BLEU-4, CIDEr-D, Token cross-entropy."
+
+
+def test_a_loss_that_is_no_number_is_refused(judge: Callable[..., Verdict], save_model: Callable) -> None:
+    verdict = judge(save_model(GOOD, nll=float("nan")))
+    assert not verdict.blessed
+    assert verdict.sentences[0] == "NOT BLESSED because of: Token cross-entropy."
+
+
+def test_no_images_are_no_blessing(judge: Callable[..., Verdict], save_model: Callable) -> None:
+    verdict = judge(save_model(GOOD), references={})
+    assert not verdict.blessed
+    assert verdict.sentences == ["NOT BLESSED: no image was evaluated, so nothing is known of the model."]
+
+
+def test_a_baseline_that_lost_its_model_is_not_taken_for_a_first_run(tmp_path: pathlib.Path) -> None:
+    baseline = standard_artifacts.Model()
+    baseline.uri = str(tmp_path)
+    baseline.set_int_custom_property("has_model", 1)
+    with pytest.raises(FileNotFoundError, match="Run the pipeline again"):
+        Executor().Do({"baseline_model": [baseline]}, {}, {})
+
+
+def test_in_a_pipeline_the_same_run_again_pushes_nothing_and_a_new_one_meets_the_pushed_model(
+    tmp_path: pathlib.Path, save_model: Callable
+) -> None:
+    serving, record = str(tmp_path / "serving"), str(tmp_path / "last_run.json")
+    examples = _write_examples(tmp_path / "examples", REFERENCES)
+
+    def run(model: standard_artifacts.Model) -> str:
+        """Runs evaluator and pusher once; returns what the candidate was compared with."""
+        compared_with = plan.plan(serving, record, fingerprint=model.uri)
+        data, candidate = (
+            dsl.Importer(
+                source_uri=artifact.uri, artifact_type=type(artifact), properties=properties
+            ).with_id(name)
+            for name, artifact, properties in (
+                ("Data", examples, {"split_names": examples.split_names}),
+                ("Candidate", model, {}),
+            )
+        )
+        baseline = Baseline(serving_dir=serving, in_service=compared_with)
+        evaluator = CaptionEvaluator(
+            examples=data.outputs["result"],
+            model=candidate.outputs["result"],
+            baseline_model=baseline.outputs["baseline"],
+            eval_config=build_eval_config(GATE),
+        )
+        pusher = Pusher(
+            model=candidate.outputs["result"],
+            model_blessing=evaluator.outputs["blessing"],
+            push_destination=pusher_pb2.PushDestination(
+                filesystem=pusher_pb2.PushDestination.Filesystem(base_directory=serving)
+            ),
+        )
+        LocalDagRunner().run(
+            dsl.Pipeline(
+                pipeline_name="gate",
+                pipeline_root=str(tmp_path / "pipeline"),
+                components=[data, candidate, baseline, evaluator, pusher],
+                metadata_connection_config=sqlite_metadata_connection_config(str(tmp_path / "metadata.db")),
+                enable_cache=True,
+            )
+        )
+        plan.remember(serving, record, model.uri, compared_with)
+        return compared_with
+
+    good, worse = save_model(GOOD), save_model(WORSE)
+    assert run(good) == "none"
+    (first,) = os.listdir(serving)
+    assert run(good) == "none"
+    assert os.listdir(serving) == [first]
+    assert len(os.listdir(tmp_path / "pipeline" / "CaptionEvaluator" / "evaluation")) == 1, "cached"
+    assert run(worse).startswith(f"{first}-")
+    assert os.listdir(serving) == [first], "refused"
+
+
+def test_a_gate_without_a_rule_is_refused_when_the_pipeline_is_built() -> None:
+    config = build_eval_config(GATE)
+    for metric in config.metrics_specs[0].metrics:
+        metric.ClearField("threshold")
+    with pytest.raises(ValueError, match="at least one threshold"):
+        CaptionEvaluator(examples=None, model=None, baseline_model=None, eval_config=config)
