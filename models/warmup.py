@@ -1,0 +1,39 @@
+"""Warm-up requests inside a SavedModel: servers run them before a version takes requests.
+
+TensorFlow Serving's convention: `assets.extra/tf_serving_warmup_requests`, a TFRecord of PredictionLog.
+"""
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+
+import tensorflow as tf
+from tensorflow_serving.apis import predict_pb2, prediction_log_pb2
+
+from models import features
+
+
+def image_requests(
+    image: bytes,
+    batch_sizes: Sequence[int] = (1, 2, 4, 8),
+    signatures: Sequence[str] = (features.SERVING_SIGNATURE,),
+) -> Iterator[predict_pb2.PredictRequest]:
+    """Yields a request for each signature and batch size, `image` (an encoded picture) in every row."""
+    for signature in signatures:
+        for size in batch_sizes:
+            request = predict_pb2.PredictRequest()
+            request.model_spec.name = features.MODEL_NAME
+            request.model_spec.signature_name = signature
+            request.inputs[features.IMAGE_BYTES_INPUT].CopyFrom(tf.make_tensor_proto([image] * size))
+            yield request
+
+
+def write_warmup(model_dir: str, requests: Iterable[predict_pb2.PredictRequest]) -> str:
+    """Writes `requests` into the SavedModel in folder `model_dir` and returns the file's path."""
+    folder = os.path.join(model_dir, "assets.extra")
+    tf.io.gfile.makedirs(folder)
+    path = os.path.join(folder, "tf_serving_warmup_requests")
+    with tf.io.TFRecordWriter(path) as writer:
+        for request in requests:
+            log = prediction_log_pb2.PredictionLog(predict_log=prediction_log_pb2.PredictLog(request=request))
+            writer.write(log.SerializeToString())
+    return path

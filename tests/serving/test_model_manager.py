@@ -1,0 +1,222 @@
+"""The newest whole version answers; a broken or half-copied one never does, and is tried again."""
+
+import asyncio
+import pathlib
+import shutil
+
+import grpc
+import pytest
+
+from serving.batching import BatchingOptions, Scheduler
+from serving.errors import ServingError
+from serving.model_manager import ModelManager, State, VersionStatus, scan
+
+
+class FakeModel:
+    """Stands for a SavedModel; a version whose file says "bad" does not load."""
+
+    def __init__(self, path: pathlib.Path):
+        self.text = (path / "saved_model.pb").read_text()
+        self.signatures: dict = {}
+        self.closed = False
+        if self.text == "bad":
+            raise OSError("Cannot parse file")
+
+    def warm_up(self) -> int:
+        if self.text == "cold":
+            raise RuntimeError("warm-up failed")
+        return 1
+
+    def close(self) -> None:
+        self.closed = True
+
+
+def write(directory: pathlib.Path, version: int | str, text: str = "good") -> None:
+    (directory / str(version)).mkdir(exist_ok=True)
+    (directory / str(version) / "saved_model.pb").write_text(text)
+
+
+def run(directory: pathlib.Path, scenario, load=FakeModel) -> None:
+    """Runs `scenario(manager)` in a loop."""
+
+    async def main():
+        scheduler = Scheduler(BatchingOptions())
+        manager = ModelManager("m", directory, scheduler, load=load)
+        try:
+            await asyncio.wait_for(scenario(manager), 30)
+        finally:
+            await manager.close()
+            scheduler.close()
+
+    asyncio.run(main())
+
+
+async def settle(manager: ModelManager) -> int | None:
+    """Looks twice, as a version must look the same twice, and returns the version in service."""
+    await manager.poll()
+    await manager.poll()
+    return manager.current and manager.current.version
+
+
+def states(manager: ModelManager) -> dict[int, State]:
+    return {status.version: status.state for status in manager.statuses()}
+
+
+def test_the_newest_number_wins_not_the_last_name(tmp_path):
+    for version in (2, 10, 9):
+        write(tmp_path, version)
+
+    async def scenario(manager):
+        assert await settle(manager) == 10
+        assert states(manager) == {10: State.AVAILABLE}
+
+    run(tmp_path, scenario)
+
+
+def test_only_folders_with_a_number_and_a_model_are_versions(tmp_path):
+    for name in ("1", "007", "v3", "4.tmp", "-5", "٤"):
+        write(tmp_path, name)
+    (tmp_path / "8").mkdir()
+    (tmp_path / "9").write_text("a file")
+    assert list(scan(tmp_path)) == [1]
+
+
+def test_a_new_version_takes_over_and_the_old_one_ends(tmp_path):
+    write(tmp_path, 1)
+
+    async def scenario(manager):
+        await settle(manager)
+        old = manager.current
+        write(tmp_path, 2)
+        assert await settle(manager) == 2
+        await asyncio.gather(*manager._retiring)
+        assert states(manager) == {2: State.AVAILABLE, 1: State.END}
+        assert old.model.closed
+
+    run(tmp_path, scenario)
+
+
+def test_an_old_version_is_kept_until_its_last_request_is_answered(tmp_path):
+    write(tmp_path, 1)
+
+    async def scenario(manager):
+        await settle(manager)
+        write(tmp_path, 2)
+        with manager.lease() as old:
+            assert await settle(manager) == 2
+            await asyncio.sleep(0.05)
+            assert states(manager)[1] is State.UNLOADING
+            assert not old.model.closed
+        await asyncio.gather(*manager._retiring)
+        assert old.model.closed
+
+    run(tmp_path, scenario)
+
+
+@pytest.mark.parametrize(("text", "words"), [("bad", "Cannot parse file"), ("cold", "warm-up failed")])
+def test_a_version_that_fails_never_serves_and_says_why(tmp_path, text, words):
+    write(tmp_path, 1)
+
+    async def scenario(manager):
+        await settle(manager)
+        write(tmp_path, 2, text)
+        assert await settle(manager) == 1
+        status = manager.statuses(2)[0]
+        assert (status.state, status.error_code != 0) == (State.END, True)
+        assert words in status.error_message
+
+    run(tmp_path, scenario)
+
+
+def test_a_failed_version_is_tried_again_only_when_its_files_change(tmp_path):
+    write(tmp_path, 1, "bad")
+    tries = []
+
+    def load(path):
+        tries.append(path.name)
+        return FakeModel(path)
+
+    async def scenario(manager):
+        for _ in range(5):
+            await manager.poll()
+        assert tries == ["1"]
+        write(tmp_path, 1, "good now")
+        assert await settle(manager) == 1
+        assert tries == ["1", "1"]
+        assert manager.statuses(1) == [VersionStatus(1, State.AVAILABLE)]
+
+    run(tmp_path, scenario, load)
+
+
+def test_at_the_start_an_older_good_version_serves_instead_of_a_broken_new_one(tmp_path):
+    write(tmp_path, 1)
+    write(tmp_path, 2, "bad")
+
+    async def scenario(manager):
+        assert await settle(manager) == 1
+
+    run(tmp_path, scenario)
+
+
+def test_a_version_that_is_being_copied_is_left_alone(tmp_path):
+    async def scenario(manager):
+        for size in range(1, 4):
+            write(tmp_path, 1, "x" * size)
+            assert await manager.poll(), "still changing"
+            assert not manager.statuses()
+        assert not await manager.poll()
+        assert manager.current.version == 1
+
+    run(tmp_path, scenario)
+
+
+def test_a_version_that_changed_while_it_was_read_does_not_serve(tmp_path):
+    write(tmp_path, 1)
+
+    def load(path):
+        if not (path / "variables").exists():
+            (path / "variables").write_text("arrives late")
+        return FakeModel(path)
+
+    async def scenario(manager):
+        assert await settle(manager) is None
+        assert "changed while" in manager.statuses(1)[0].error_message
+        assert await settle(manager) == 1
+
+    run(tmp_path, scenario, load)
+
+
+def test_removing_the_newest_version_rolls_back(tmp_path):
+    write(tmp_path, 1)
+    write(tmp_path, 2)
+
+    async def scenario(manager):
+        assert await settle(manager) == 2
+        shutil.rmtree(tmp_path / "2")
+        assert await settle(manager) == 1
+
+    run(tmp_path, scenario)
+
+
+def test_an_emptied_folder_does_not_stop_the_service(tmp_path):
+    write(tmp_path, 1)
+
+    async def scenario(manager):
+        await settle(manager)
+        shutil.rmtree(tmp_path / "1")
+        assert await settle(manager) == 1
+
+    run(tmp_path, scenario)
+
+
+def test_nothing_loaded_and_other_versions_are_not_found(tmp_path):
+    async def scenario(manager):
+        with pytest.raises(ServingError, match=r"Latest\(m\)") as caught, manager.lease():
+            pass
+        assert caught.value.code is grpc.StatusCode.NOT_FOUND
+        write(tmp_path, 1)
+        await settle(manager)
+        with pytest.raises(ServingError, match=r"Specific\(m, 7\)"), manager.lease(7):
+            pass
+
+    run(tmp_path, scenario)
