@@ -99,9 +99,7 @@ class CaptionCollector:
         """
         entries = []
         unlisted = 0
-        pictures = (
-            image_id for image_id in images if pathlib.PurePath(image_id).suffix.lower() in IMAGE_SUFFIXES
-        )
+        pictures = (name for name, path in images.items() if path.suffix.lower() in IMAGE_SUFFIXES)
         for image_id in dict.fromkeys((*self.captions, *pictures, *expected)):
             split = split_of(image_id)
             captions = tuple(self.captions.get(image_id, ()))
@@ -113,7 +111,9 @@ class CaptionCollector:
                 path = str(images[image_id])
                 self.reject(path, image_id, Reason.NO_CAPTIONS, "no usable caption belongs to it")
             else:
-                entries.append(Entry(image_id, FileOnDisk(str(images[image_id])), captions, split))
+                entries.append(
+                    Entry(image_id, FileOnDisk(os.path.abspath(images[image_id])), captions, split)
+                )
         return Source(name, entries, self.rejections, self.captions_read, unlisted)
 
 

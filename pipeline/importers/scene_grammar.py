@@ -149,7 +149,7 @@ _SINGLE_PATTERNS: Final = [_pattern(wording) for wording in _SINGLE_WORDINGS]
 
 def parse_caption(text: str) -> SceneClaim | None:
     """Reads a caption of the grammar; None for any other text. Case and a final full stop do not matter."""
-    words = " ".join(text.lower().removesuffix(".").split())
+    words = " ".join(text.lower().strip().removesuffix(".").split())
     for pattern in _SINGLE_PATTERNS:
         if match := pattern.fullmatch(words):
             size, colour, kind = match.groups(default="")

@@ -184,7 +184,7 @@ def write_shards(
             pipeline
             | "Shards" >> beam.Create(shards)
             | "Spread" >> beam.Reshuffle()
-            | "Write" >> beam.ParDo(WriteShard(str(folder), source, max_pixels))
+            | "Write" >> beam.ParDo(WriteShard(os.path.abspath(folder), source, max_pixels))
         )
 
 
