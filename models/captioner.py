@@ -32,7 +32,9 @@ class ImageProjection(keras.layers.Layer):
         self.scale = self.add_weight(name="scale", shape=(width,), initializer="ones", trainable=False)
         self.project.build(input_shape)
         self.places = self.add_weight(
-            name="places", shape=(regions, self.project.units), initializer=keras.initializers.RandomNormal(0.02)
+            name="places",
+            shape=(regions, self.project.units),
+            initializer=keras.initializers.RandomNormal(0.02),
         )
 
     def adapt(self, features: np.ndarray) -> None:

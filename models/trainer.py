@@ -75,7 +75,9 @@ def run_fn(fn_args: Any) -> None:
 
 def _checkpoint_dir(fn_args: Any) -> str:
     """A folder that only a training of the same data, settings and code finds again after a kill."""
-    identity = json.dumps([fn_args.custom_config, fn_args.transform_output, fn_args.base_model], sort_keys=True)
+    identity = json.dumps(
+        [fn_args.custom_config, fn_args.transform_output, fn_args.base_model], sort_keys=True
+    )
     name = hashlib.sha256(identity.encode()).hexdigest()[:16]
     return os.path.join(fn_args.custom_config["checkpoints"], name)
 

@@ -46,7 +46,9 @@ class TrainingLog:
         self._epoch = 1
 
     def __enter__(self) -> Self:
-        self._console.print(f"  training {self._parameters:,} parameters, at most {self._config.epochs} epochs")
+        self._console.print(
+            f"  training {self._parameters:,} parameters, at most {self._config.epochs} epochs"
+        )
         self._progress.start()
         return self
 

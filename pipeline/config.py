@@ -66,7 +66,9 @@ def _set(config: Any, path: list[str], text: str) -> Any:
     if not rest:
         annotation = typing.get_type_hints(type(config)).get(key, str)
         if dataclasses.is_dataclass(annotation):
-            raise ValueError(f"{key} is a group of options; name one of them: {_options(getattr(config, key))}")
+            raise ValueError(
+                f"{key} is a group of options; name one of them: {_options(getattr(config, key))}"
+            )
         return config.replace(**{key: _parse(text, annotation)})
     part = getattr(config, key, None)
     if not dataclasses.is_dataclass(part):

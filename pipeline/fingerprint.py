@@ -7,7 +7,8 @@ from collections.abc import Iterable
 _ROOT = pathlib.Path(__file__).resolve().parent.parent
 
 TRANSFORM_SOURCES = tuple(
-    f"models/{name}.py" for name in ("config", "features", "preprocessing", "stop_words", "vocabulary", "word_vectors")
+    f"models/{name}.py"
+    for name in ("config", "features", "preprocessing", "stop_words", "vocabulary", "word_vectors")
 )
 EVALUATOR_SOURCES = ("components/metrics", "components/evaluator", "models/metrics")
 VALIDATOR_SOURCES = ("components/serving_validator", "serving", "models/features.py")

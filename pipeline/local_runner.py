@@ -1,7 +1,6 @@
 """Runs the pipeline on this machine: LocalDagRunner, but it says where it is and never fails in silence."""
 
 import datetime
-import logging as std_logging
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -64,13 +63,13 @@ class LocalRunner:
                     custom_driver_spec=runner_utils.extract_custom_driver_spec(deployment, name),
                 ).launch()
             except Exception as error:
-                logging.debug("%s failed", name, exc_info=True)
+                logging.error("%s failed", name, exc_info=True)
                 raise UserError(f"{name} failed: {_root_cause(error)}") from error
             state = self._state(connection, name)
             if state not in _DONE:
                 raise UserError(
                     f"{name} did not run (its state is {state}): its inputs could not be resolved. Look at "
-                    "the errors above with --verbose; a component before it may have made no output"
+                    "the log; a component before it may have made no output"
                 )
             seconds = time.monotonic() - started
             self._console.print(f"  {_DONE[state]} in {seconds:.0f} s", style="dim", highlight=False)
@@ -121,18 +120,3 @@ def _root_cause(error: BaseException) -> str:
     text = str(error).split(" [while running")[0].strip() or type(error).__name__
     last_line = text.splitlines()[-1].strip()
     return last_line if text.startswith("Traceback") else text
-
-
-def quiet_logs(verbose: bool) -> None:
-    """Keeps the libraries' log lines away from the terminal; `verbose` brings them back."""
-    if verbose:
-        logging.set_verbosity(logging.INFO)
-        return
-    import os
-    import warnings
-
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    warnings.filterwarnings("ignore")
-    logging.set_verbosity(logging.ERROR)
-    for name in ("tensorflow", "apache_beam", "tfx", "root"):
-        std_logging.getLogger(name).setLevel(std_logging.ERROR)

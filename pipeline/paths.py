@@ -8,7 +8,8 @@ from models.features import MODEL_NAME
 
 @dataclasses.dataclass(frozen=True)
 class Paths:
-    """Places under `root`: `metadata.db`, `pipeline/`, `features/`, `checkpoints/`, `serving/`, `reports/`."""
+    """Places under `root`: `metadata.db`, `pipeline/`, `features/`, `checkpoints/`, `serving/`, `reports/`,
+    `logs/`."""
 
     root: str
 
@@ -38,6 +39,9 @@ class Paths:
     @property
     def reports(self) -> str:
         return self._at("reports")
+
+    def log(self, name: str) -> str:
+        return self._at("logs", f"{name}.log")
 
     @property
     def last_run(self) -> str:

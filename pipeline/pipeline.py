@@ -2,6 +2,7 @@
 
 import pathlib
 
+from components.serving_validator.component import ServingValidator
 from tfx import v1 as tfx
 from tfx.proto import example_gen_pb2
 
@@ -10,7 +11,6 @@ from components.evaluator.component import CaptionEvaluator
 from components.example_validator.component import StrictExampleValidator
 from components.image_featurizer.component import ImageFeaturizer
 from components.pusher.component import AtomicPusher
-from components.serving_validator.component import ServingValidator
 from pipeline import fingerprint
 from pipeline.config import PipelineConfig
 from pipeline.eval_config import build_eval_config

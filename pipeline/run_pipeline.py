@@ -12,7 +12,7 @@ from typing import Any
 
 import rich.console
 
-from pipeline import fingerprint
+from pipeline import fingerprint, quiet
 from pipeline.config import PipelineConfig
 from pipeline.errors import UserError
 from pipeline.paths import Paths
@@ -42,20 +42,20 @@ def run(config: PipelineConfig, data: str, root: str, verbose: bool = False) -> 
     """
     paths = Paths(root)
     _check_data(data)
-    with _lock(paths):
-        return _run(config, os.path.abspath(data), paths, rich.console.Console(stderr=True), verbose)
+    log = None if verbose else paths.log(time.strftime("%Y%m%d-%H%M%S"))
+    with _lock(paths), quiet.noise_to(log):
+        try:
+            return _run(config, os.path.abspath(data), paths, rich.console.Console(stderr=True))
+        except UserError as error:
+            raise UserError(f"{error}\nAll log lines are in {log}" if log else str(error)) from error
 
 
-def _run(
-    config: PipelineConfig, data: str, paths: Paths, console: rich.console.Console, verbose: bool
-) -> Outcome:
+def _run(config: PipelineConfig, data: str, paths: Paths, console: rich.console.Console) -> Outcome:
     started = time.monotonic()
     console.print("loading TFX (about half a minute)", style="dim")
-    # After the log levels are set: these imports are what is noisy.
-    from pipeline import local_runner
-
-    local_runner.quiet_logs(verbose)
+    # Slow and noisy, so not before the checks and the log.
     from components.baseline import plan
+    from pipeline import local_runner
     from pipeline import pipeline as wiring
 
     # Held by name: the pipeline knows the models only as dotted strings.
@@ -127,5 +127,7 @@ def _lock(paths: Paths) -> Iterator[None]:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise UserError(f"another run is under way in {paths.root}; wait for it or take another --root") from None
+            raise UserError(
+                f"another run is under way in {paths.root}; wait for it or take another --root"
+            ) from None
         yield

@@ -2,9 +2,10 @@
 
 from typing import Any
 
-import tensorflow_data_validation as tfdv
+from tensorflow_metadata.proto.v0 import anomalies_pb2
 from tfx import types
 from tfx.components.example_validator import executor
+from tfx.dsl.io import fileio
 from tfx.types import artifact_utils, standard_component_specs
 
 
@@ -34,7 +35,8 @@ class Executor(executor.Executor):
 
 def describe(path: str, split: str) -> list[str]:
     """A sentence an anomaly of a split: the feature, what was expected and what was found."""
-    anomalies = tfdv.load_anomalies_binary(path)
+    with fileio.open(path, "rb") as file:
+        anomalies = anomalies_pb2.Anomalies.FromString(file.read())
     sentences = [
         f"feature {name!r} of split {split!r}: {info.description.strip().rstrip('.')}"
         for name, info in sorted(anomalies.anomaly_info.items())

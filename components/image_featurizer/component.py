@@ -1,7 +1,5 @@
 """The ImageFeaturizer component: raw Examples -> Examples with features, and the encoder that made them."""
 
-from typing import Optional
-
 import apache_beam as beam
 from tfx import v1 as tfx
 from tfx.dsl.component.experimental.annotations import BeamComponentParameter
@@ -17,7 +15,7 @@ def ImageFeaturizer(
     encoder_config: tfx.dsl.components.Parameter[str],
     store_dir: tfx.dsl.components.Parameter[str],
     code_version: tfx.dsl.components.Parameter[str] = "",
-    beam_pipeline: BeamComponentParameter[Optional[beam.Pipeline]] = None,  # noqa: UP045 - read by TFX
+    beam_pipeline: BeamComponentParameter[beam.Pipeline] = None,
 ) -> None:
     """Replaces `image/encoded` by `image/features` and passes every other feature on.
 

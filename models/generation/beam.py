@@ -106,9 +106,7 @@ def beam_search(
         )
         order = rows(beams)
         state = tf.nest.map_structure(lambda leaf: tf.gather(leaf, order), state)
-        return (
-            _Loop(index + 1, alive, alive_scores, finished, finished_scores, finished_log_probs, state),
-        )
+        return (_Loop(index + 1, alive, alive_scores, finished, finished_scores, finished_log_probs, state),)
 
     blank = tf.fill([batch, width, length], MASK_ID)
     # All beams start alike: only the first may go on, or the beam would hold K copies of one caption.

@@ -28,7 +28,9 @@ class WordTable:
     def add_vectors(self, layer: keras.layers.Layer) -> keras.Variable:
         """Adds the table `[V, W]` to `layer`: pretrained (frozen or not), or learned from noise."""
         if self.vectors is None:
-            return layer.add_weight(name="vectors", shape=(self.size, self.LEARNED_WIDTH), initializer="normal")
+            return layer.add_weight(
+                name="vectors", shape=(self.size, self.LEARNED_WIDTH), initializer="normal"
+            )
         return layer.add_weight(
             name="vectors",
             shape=self.vectors.shape,
