@@ -236,3 +236,15 @@ def test_shards_are_even_and_stable():
         ("eval-00000-of-00001.tfrecord.gz", 3),
     ]
     assert planned == shards.plan_shards(entries[::-1], 4)
+
+
+def test_the_direct_runner_does_not_look_for_prism(photos, tmp_path, monkeypatch):
+    """Beam would download the Prism binary; the fallback after a failure hides that it tried."""
+    calls = []
+    monkeypatch.setattr(
+        "apache_beam.runners.portability.prism_runner.PrismRunner.run_pipeline",
+        lambda *args: calls.append(args),
+    )
+    for number, flags in enumerate(((), ("--runner=DirectRunner",))):
+        import_source(read_folder(photos), tmp_path / str(number), small(beam_args=flags))
+    assert calls == []
