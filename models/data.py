@@ -63,8 +63,8 @@ def load_split(file_patterns, data_accessor, schema, feature_shape: tuple[int, i
         for stored in batch[IMAGE_FEATURES].reshape(-1):
             if len(stored) != 2 * regions * width:
                 raise ValueError(
-                    f"expected features of {regions} regions x {width} in float16 ({2 * regions * width} bytes), "
-                    f"got {len(stored)} bytes: they are another encoder's; run the ImageFeaturizer again"
+                    f"expected features of {regions} regions x {width} in float16 "
+                    f"({2 * regions * width} bytes), got {len(stored)} bytes: they are another encoder's; run the ImageFeaturizer again"
                 )
             features.append(np.frombuffer(stored, "<f2").reshape(regions, width))
         sparse = batch[TOKEN_IDS]
@@ -80,8 +80,8 @@ def load_split(file_patterns, data_accessor, schema, feature_shape: tuple[int, i
     )
     if not len(split):
         raise ValueError(
-            f"no captions to learn from in {file_patterns}: expected at least one caption whose words are all in "
-            "the vocabulary; lower corpus.min_images or set corpus.drop_captions_with_rare_words=false"
+            f"no captions to learn from in {file_patterns}: expected at least one caption whose words are "
+            "all in the vocabulary; lower corpus.min_images or set corpus.drop_captions_with_rare_words=false"
         )
     wordless = len(split.image_ids) - len(np.unique(split.images))
     logging.info("%d captions of %d images, %d images have none", len(split), len(split.image_ids), wordless)
@@ -89,7 +89,7 @@ def load_split(file_patterns, data_accessor, schema, feature_shape: tuple[int, i
 
 
 def batches(split: Split, batch_size: int, rng: np.random.Generator | None) -> Iterator[np.ndarray]:
-    """Yields caption rows [at most batch_size] of about one length, all once, shuffled when `rng` is given."""
+    """Yields caption rows [at most batch_size] of about one length, each row once, shuffled by `rng`."""
     lengths = (split.tokens != MASK_ID).sum(axis=1)
     bucket_of = np.searchsorted(_BUCKETS, lengths)
     order = rng.permutation(len(split)) if rng else np.arange(len(split))

@@ -78,7 +78,7 @@ def _checkpoint_dir(fn_args: Any) -> str:
     identity = json.dumps(
         [fn_args.custom_config, fn_args.transform_output, fn_args.base_model], sort_keys=True
     )
-    name = hashlib.sha256(identity.encode()).hexdigest()[:16]
+    name = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:16]
     return os.path.join(fn_args.custom_config["checkpoints"], name)
 
 

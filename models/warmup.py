@@ -15,7 +15,7 @@ from models import features
 def image_requests(
     image: bytes,
     batch_sizes: Sequence[int] = (1, 2, 4, 8),
-    signatures: Sequence[str] = (features.SERVING_SIGNATURE,),
+    signatures: Sequence[str] = (features.SERVING_SIGNATURE, features.GREEDY_SIGNATURE),
 ) -> Iterator[predict_pb2.PredictRequest]:
     """Yields a request for each signature and batch size, `image` (an encoded picture) in every row."""
     for signature in signatures:
@@ -27,8 +27,17 @@ def image_requests(
             yield request
 
 
-def write_warmup(model_dir: str, requests: Iterable[predict_pb2.PredictRequest]) -> str:
-    """Writes `requests` into the SavedModel in folder `model_dir` and returns the file's path."""
+def grey_jpeg() -> bytes:
+    """Returns a picture of the encoder's size: what is in it does not matter for warming up."""
+    return tf.io.encode_jpeg(tf.fill([299, 299, 3], tf.constant(128, tf.uint8))).numpy()
+
+
+def write_warmup(model_dir: str, requests: Iterable[predict_pb2.PredictRequest] | None = None) -> str:
+    """Writes warm-up requests into the SavedModel in folder `model_dir` and returns the file's path.
+
+    Without `requests`, a grey picture for each image signature in batches of 1, 2, 4 and 8.
+    """
+    requests = image_requests(grey_jpeg()) if requests is None else requests
     folder = os.path.join(model_dir, "assets.extra")
     tf.io.gfile.makedirs(folder)
     path = os.path.join(folder, "tf_serving_warmup_requests")

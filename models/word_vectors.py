@@ -92,7 +92,8 @@ def _load_text(path: pathlib.Path, limit: int) -> WordVectors:
                 raise ValueError(f"{path}:{number}: expected a word and numbers; {error}") from None
             if table and vector.shape != table[0].shape:
                 raise ValueError(
-                    f"{path}:{number}: expected {table[0].size} numbers as in the first line, got {vector.size}"
+                    f"{path}:{number}: expected {table[0].size} numbers as in the first line, "
+                    f"got {vector.size}"
                 )
             rows.setdefault(word, len(table))
             table.append(vector)

@@ -17,6 +17,8 @@ from pipeline.eval_config import build_eval_config
 from pipeline.paths import Paths
 
 _SCHEMAS = pathlib.Path(__file__).parent / "schemas"
+# The second keeps Beam from looking for its Prism runner, on the network if need be: ours run in process.
+_BEAM_ARGS = ("--runner=DirectRunner", "--allow_unsafe_triggers")
 
 
 def build(
@@ -128,7 +130,7 @@ def build(
             pusher,
         ],
         enable_cache=True,
-        beam_pipeline_args=["--runner=DirectRunner", *config.beam_args],
+        beam_pipeline_args=[*_BEAM_ARGS, *config.beam_args],
     )
 
 

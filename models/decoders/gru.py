@@ -27,7 +27,7 @@ class GRUDecoder(Decoder):
         self.combine = keras.layers.Dense(width, activation="tanh")
 
     def build(self, embedded_shape, image_shape):
-        batch, length, width = embedded_shape
+        batch, length, _ = embedded_shape
         hidden_shape = (batch, length, self.combine.units)
         for layer, first_state in enumerate(zip(self.recurrent, self.first_states, strict=True)):
             gru, dense = first_state

@@ -1,4 +1,4 @@
-"""What a word representation is: ids -> vectors on the way in, vectors -> logits over words on the way out."""
+"""What a word representation is: ids -> vectors on the way in, vectors -> logits of words on the way out."""
 
 import dataclasses
 from typing import NamedTuple

@@ -9,7 +9,7 @@ from models.representations.vector import VectorInput, VectorOutput
 
 
 class HybridInput(keras.layers.Layer):
-    """ids `[...]` -> `[..., width]`: one-hot of the action or stop word (EXTRA for any other) + vector, projected.
+    """ids `[...]` -> `[..., width]`: one-hot of the action or stop word (else EXTRA) and vector, projected.
 
     The projection of the two parts side by side is the sum of theirs, and that of a one-hot is a lookup.
     """
