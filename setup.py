@@ -60,7 +60,7 @@ setup(
         ]
     ),
     package_data={
-        "pipeline": ["py.typed", "*.pbtxt", "templates/*"],
+        "pipeline": ["py.typed", "schemas/*/*.pbtxt", "templates/*"],
         "components": ["py.typed"],
         "models": ["py.typed"],
         "serving": ["py.typed", "config/*"],

@@ -2,7 +2,6 @@
 
 import pathlib
 
-from components.serving_validator.component import ServingValidator
 from tfx import v1 as tfx
 from tfx.proto import example_gen_pb2
 
@@ -11,6 +10,7 @@ from components.evaluator.component import CaptionEvaluator
 from components.example_validator.component import StrictExampleValidator
 from components.image_featurizer.component import ImageFeaturizer
 from components.pusher.component import AtomicPusher
+from components.serving_validator.component import ServingValidator
 from pipeline import fingerprint
 from pipeline.config import PipelineConfig
 from pipeline.eval_config import build_eval_config
