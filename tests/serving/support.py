@@ -38,10 +38,13 @@ class SizeTeller(tf.Module):
     whole batch.
     """
 
-    def __init__(self, label: str, work: int = 0, features_label: str | None = None):
+    def __init__(
+        self, label: str, work: int = 0, features_label: str | None = None, features_shift: float = 0.0
+    ):
         super().__init__()
         self._label = label
         self._features_label = features_label or label
+        self._features_shift = features_shift
         self._work = work
         self.variable = tf.Variable(tf.ones([64, 64]))
 
@@ -82,7 +85,9 @@ class SizeTeller(tf.Module):
     def from_features(self, encoded: tf.Tensor) -> dict[str, tf.Tensor]:
         """Float16 bytes of [height, width], [B] -> caption, log_prob."""
         size = tf.cast(tf.ensure_shape(tf.io.decode_raw(encoded, tf.float16), [None, 2]), tf.int32)
-        return self._tell(size, self._features_label)
+        outputs = self._tell(size, self._features_label)
+        outputs[features.LOG_PROB_OUTPUT] += self._features_shift
+        return outputs
 
     @tf.function(input_signature=[tf.TensorSpec([None], tf.int32, name="x"), tf.TensorSpec([], tf.int32)])
     def add(self, x: tf.Tensor, n: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -105,7 +110,7 @@ def save_model(
             "add": model.add,
         },
     )
-    warmup.write_warmup(str(aside), warmup.image_requests(jpeg(), (1, 2)))
+    warmup.write_warmup(str(aside), warmup.image_requests(jpeg(), (1, 2), (features.SERVING_SIGNATURE,)))
     return aside.rename(directory / str(version))
 
 
