@@ -1,11 +1,13 @@
 """The `captioner` command: one module of `pipeline.commands` a subcommand, loaded when it is asked for."""
 
 import argparse
+import contextlib
 import importlib
 import os
 import sys
 from collections.abc import Sequence
 
+from pipeline import quiet
 from pipeline.errors import UserError
 
 # In the order in which a user meets them. `import` is a keyword, hence the underscore.
@@ -26,13 +28,20 @@ def main(argv: Sequence[str] | None = None) -> int:
         # Read by TensorFlow's C++ code when it is imported, so it cannot wait.
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
         os.environ.setdefault("GRPC_VERBOSITY", "NONE")
+    # A server's log is what its user wants to see; it keeps the noise out by itself.
+    quietly = not args.verbose and args.command != "serve"
     try:
-        return args.run(args)
+        with quiet.noise_to(os.devnull) if quietly else contextlib.nullcontext():
+            return args.run(args)
     except UserError as error:
         if args.verbose:
             raise
         print(f"captioner: error: {error}", file=sys.stderr)
         return 1
+    except BrokenPipeError:
+        # The reader (head, less) has seen enough. Python would complain once more when it flushes at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     except KeyboardInterrupt:
         print("captioner: interrupted", file=sys.stderr)
         return 130

@@ -40,6 +40,9 @@ class Paths:
     def reports(self) -> str:
         return self._at("reports")
 
+    def report(self, run: str, name: str) -> str:
+        return self._at("reports", run.replace(":", "-"), name)
+
     def log(self, name: str) -> str:
         return self._at("logs", f"{name}.log")
 

@@ -43,7 +43,7 @@ def run(config: PipelineConfig, data: str, root: str, verbose: bool = False) -> 
     paths = Paths(root)
     _check_data(data)
     log = None if verbose else paths.log(time.strftime("%Y%m%d-%H%M%S"))
-    with _lock(paths), quiet.noise_to(log):
+    with lock(paths), quiet.noise_to(log):
         try:
             return _run(config, os.path.abspath(data), paths, rich.console.Console(stderr=True))
         except UserError as error:
@@ -81,6 +81,7 @@ def _run(config: PipelineConfig, data: str, paths: Paths, console: rich.console.
     runner.run(pipeline)
     plan.remember(paths.serving, paths.last_run, everything, in_service)
     outcome = _outcome(runner, pipeline)
+    outcome.verdict.write(paths.report(runner.run_id, "verdict.json"))
     _tell(outcome, console, time.monotonic() - started)
     return outcome
 
@@ -120,7 +121,7 @@ def _check_data(data: str) -> None:
 
 
 @contextlib.contextmanager
-def _lock(paths: Paths) -> Iterator[None]:
+def lock(paths: Paths) -> Iterator[None]:
     """One run at a time in a root. The operating system lets the lock go when the process ends, however."""
     os.makedirs(paths.root, exist_ok=True)
     with open(paths.lock, "w", encoding="utf-8") as file:

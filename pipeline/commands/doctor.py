@@ -1,7 +1,6 @@
 """`captioner doctor`: what is installed, what is found, and what is missing."""
 
 import argparse
-import contextlib
 import importlib
 import importlib.metadata
 import importlib.util
@@ -35,8 +34,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Prints the report; returns 1 if a package that is needed is missing."""
-    from pipeline import quiet
-
     missing = []
     _row("python", f"{platform.python_version()} on {platform.platform()}, glibc {platform.libc_ver()[1]}")
     for name in _PACKAGES:
@@ -45,8 +42,7 @@ def run(args: argparse.Namespace) -> int:
         except importlib.metadata.PackageNotFoundError:
             missing.append(name)
             _row(name, "MISSING: run scripts/bootstrap.sh (or make demo)")
-    with contextlib.nullcontext() if args.verbose else quiet.noise_to(os.devnull):
-        _row("devices", _devices())
+    _row("devices", _devices())
     _row("processors, memory", f"{os.cpu_count()}, {_memory_gib():.1f} GiB")
     _row("free disk here", f"{shutil.disk_usage('.').free / 1e9:.0f} GB")
     _row("InceptionV3 weights", _weights())

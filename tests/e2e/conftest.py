@@ -1,0 +1,84 @@
+"""One small pipeline, run once for all end-to-end tests."""
+
+import dataclasses
+import pathlib
+
+import pytest
+
+from pipeline import configs_by_name, run_pipeline
+from pipeline.config import PipelineConfig, override
+from pipeline.importers import scenes
+from pipeline.importers.importer import ImportOptions, import_source
+from pipeline.paths import Paths
+
+# The demo in small: an early layer of a random encoder, few pictures, a narrow decoder.
+SETTINGS = [
+    "encoder.weights=random",
+    "encoder.layer=mixed0",
+    "corpus.word_vectors=none",
+    "corpus.min_images=2",
+    "model.width=64",
+    "model.embedding_width=32",
+    "model.dropout=0.1",
+    "train.epochs=12",
+    "train.patience=0",
+    "train.batch_size=64",
+    "train.learning_rate=0.01",
+    "gate.min_bleu_4=0.05",
+    "gate.min_cider_d=0.05",
+    "validator.images=4",
+]
+
+
+@dataclasses.dataclass
+class Small:
+    """A pipeline that has run once.
+
+    Attributes:
+      folder: everything is under it.
+      config: of the first run.
+      first: its outcome.
+    """
+
+    folder: pathlib.Path
+    config: PipelineConfig
+    first: run_pipeline.Outcome
+
+    @property
+    def data(self) -> str:
+        return str(self.folder / "data")
+
+    @property
+    def root(self) -> str:
+        return str(self.folder / "root")
+
+    @property
+    def paths(self) -> Paths:
+        return Paths(self.root)
+
+    def run(self, *assignments: str) -> run_pipeline.Outcome:
+        """Runs the pipeline again with some options changed."""
+        return run_pipeline.run(override(self.config, list(assignments)), self.data, self.root)
+
+    def versions(self) -> list[str]:
+        """The pushed versions."""
+        return sorted(path.name for path in pathlib.Path(self.paths.serving).iterdir())
+
+
+def small_config() -> PipelineConfig:
+    """The config of the small pipeline."""
+    return override(configs_by_name.load("demo"), SETTINGS)
+
+
+def import_scenes(data: pathlib.Path, counts: tuple[int, int, int], seed: int) -> None:
+    """Adds a span of scenes to `data`."""
+    import_source(scenes.make_source(*counts, seed=seed), data, ImportOptions())
+
+
+@pytest.fixture(scope="session")
+def small(tmp_path_factory: pytest.TempPathFactory) -> Small:
+    folder = tmp_path_factory.mktemp("small")
+    import_scenes(folder / "data", (200, 30, 6), seed=1)
+    config = small_config()
+    first = run_pipeline.run(config, str(folder / "data"), str(folder / "root"))
+    return Small(folder, config, first)

@@ -1,0 +1,116 @@
+"""What a user sees of whole runs. The tests follow one another on one pipeline, as a user's runs do."""
+
+import json
+import pathlib
+
+import pytest
+
+from pipeline import run_pipeline
+from pipeline.errors import UserError
+from tests.e2e.conftest import Small, import_scenes
+
+PICTURES = 230  # train and eval of the first span
+
+
+def features_made(small: Small) -> int:
+    """Images in the feature store: each is a row there, once for each time that it was computed."""
+    from components.image_featurizer.feature_store import FeatureReader
+
+    (store,) = pathlib.Path(small.paths.feature_store).iterdir()  # one encoder, one store
+    return len(FeatureReader(str(store / "packs"), row_bytes=4 * 4 * 256 * 2))
+
+
+def test_the_first_run_pushes_a_whole_model(small: Small):
+    assert small.first.verdict.blessed, small.first.verdict.sentences
+    assert not small.first.refused
+    assert small.first.pushed is not None
+    version = pathlib.Path(small.first.pushed)
+    assert small.versions() == [version.name]
+    assert (version / "saved_model.pb").is_file()
+    assert (
+        (version / "assets" / "vocabulary")
+        .read_text()
+        .startswith("{MASK}\n{UNK}\n{START}\n{STOP}\n{EXTRA}\n")
+    )
+    assert (version / "assets.extra" / "tf_serving_warmup_requests").stat().st_size > 0
+    assert features_made(small) == PICTURES
+
+
+def test_the_verdict_names_every_gated_metric_and_is_kept_as_data(small: Small):
+    text = " ".join(small.first.verdict.sentences)
+    for metric in ("BLEU-4", "CIDEr-D", "cross-entropy"):
+        assert metric in text
+    (record,) = pathlib.Path(small.paths.reports).glob("*/verdict.json")
+    assert json.loads(record.read_text())["blessed"] is True
+
+
+def test_the_same_run_again_computes_and_pushes_nothing(small: Small, capfd: pytest.CaptureFixture[str]):
+    versions = small.versions()
+    capfd.readouterr()
+    outcome = small.run()
+    progress = capfd.readouterr().err
+    assert "done in" not in progress, progress
+    assert progress.count("cached in") == 12
+    assert outcome.verdict == small.first.verdict
+    assert small.versions() == versions
+
+
+def test_a_model_of_shuffled_captions_is_refused_and_the_run_says_why(
+    small: Small, capfd: pytest.CaptureFixture[str]
+):
+    versions = small.versions()
+    outcome = small.run("train.shuffle_captions=true")
+    assert not outcome.verdict.blessed
+    assert outcome.pushed is None
+    assert small.versions() == versions
+    said = capfd.readouterr().out
+    assert "Nothing was pushed" in said
+    failed = [check for check in outcome.verdict.checks if not check.passed]
+    assert failed, "a refusal has a reason"
+    for check in failed:
+        assert check.sentence in said
+
+
+def test_of_a_new_span_only_its_images_are_featurized(small: Small):
+    before = features_made(small)
+    import_scenes(pathlib.Path(small.data), (12, 3, 0), seed=2)
+    small.run()
+    assert features_made(small) == before + 15
+
+
+def test_data_that_does_not_fit_the_schema_stops_the_run(small: Small, tmp_path: pathlib.Path):
+    import tensorflow as tf
+
+    span = tmp_path / "data" / "span-0001"
+    span.mkdir(parents=True)
+    for split in ("train", "eval"):
+        source = next(pathlib.Path(small.data, "span-0001").glob(f"{split}-*"))
+        with tf.io.TFRecordWriter(str(span / source.name), "GZIP") as writer:
+            for record in tf.data.TFRecordDataset(str(source), "GZIP").take(5).as_numpy_iterator():
+                example = tf.train.Example.FromString(record)
+                example.features.feature["width"].int64_list.value[:] = [0]
+                writer.write(example.SerializeToString())
+    with pytest.raises(UserError, match=r"StrictExampleValidator failed.*'width'.*split 'train'"):
+        run_pipeline.run(small.config, str(tmp_path / "data"), str(tmp_path / "root"))
+    assert not pathlib.Path(tmp_path, "root", "features").exists(), "nothing is computed of bad data"
+
+
+def test_an_empty_vocabulary_stops_the_run(small: Small):
+    with pytest.raises(UserError, match="Transform failed.*the vocabulary is empty.*corpus.min_images"):
+        small.run("corpus.min_images=100000")
+
+
+def test_a_loss_that_is_no_number_stops_the_run(small: Small):
+    with pytest.raises(UserError, match="Trainer failed.*the training loss is nan.*learning_rate"):
+        small.run("train.learning_rate=1e30", "train.clip_norm=1e30", "train.epochs=2")
+
+
+def test_a_missing_split_is_named_before_anything_starts(small: Small, tmp_path: pathlib.Path):
+    import_scenes(tmp_path / "data", (4, 0, 0), seed=1)
+    with pytest.raises(UserError, match="no eval split"):
+        run_pipeline.run(small.config, str(tmp_path / "data"), str(tmp_path / "root"))
+
+
+def test_a_second_run_in_the_same_root_is_refused(small: Small):
+    with run_pipeline.lock(small.paths), pytest.raises(UserError, match="another run is under way"):
+        small.run()
