@@ -64,13 +64,15 @@ class ServedCaptioner(tf.Module):
     def caption_images(self, image_bytes):
         """Image files [B] -> captions by beam search, best first."""
         features, ok = self.encoder.encode(image_bytes)
-        return self._answer(*self._beam(features), ok)
+        ids, log_probs = self._beam(features)
+        return self._answer(ids, log_probs, ok)
 
     @tf.function(input_signature=[tf.TensorSpec([None], tf.string, names.IMAGE_BYTES_INPUT)])
     def caption_images_greedily(self, image_bytes):
         """Image files [B] -> one caption each, by greedy search."""
         features, ok = self.encoder.encode(image_bytes)
-        return self._answer(*self._greedy(features), ok)
+        ids, log_probs = self._greedy(features)
+        return self._answer(ids, log_probs, ok)
 
     @tf.function(input_signature=[tf.TensorSpec([None], tf.string, "features")])
     def caption_features(self, features):

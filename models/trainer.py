@@ -6,6 +6,7 @@ import os
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 import tensorflow_transform as tft
 from absl import logging
@@ -13,6 +14,7 @@ from absl import logging
 from models import data, export, training, training_log, warmup, word_vectors
 from models.captioner import Captioner
 from models.config import CorpusConfig, DecodeConfig, ModelConfig, TrainConfig
+from models.features import ACTION_WORDS, MASK_ID
 from models.preprocessing import VOCABULARY_NAME
 from models.representations.base import WordTable
 from models.vocabulary import Vocabulary
@@ -37,7 +39,7 @@ def run_fn(fn_args: Any) -> None:
     transform = tft.TFTransformOutput(fn_args.transform_output)
     vocabulary_path = transform.vocabulary_file_by_name(VOCABULARY_NAME)
     vocabulary = Vocabulary.load(vocabulary_path, corpus)
-    splits = [
+    train, evaluation = (
         data.load_split(
             files,
             fn_args.data_accessor,
@@ -46,14 +48,14 @@ def run_fn(fn_args: Any) -> None:
             corpus.caption_length,
         )
         for files in (fn_args.train_files, fn_args.eval_files)
-    ]
+    )
     if train_config.shuffle_captions:
         logging.warning("train.shuffle_captions is on: every image has another's captions")
-        splits[0] = splits[0].shuffled(train_config.seed)
+        train = train.shuffled(train_config.seed)
 
     model = Captioner(model_config, _word_table(vocabulary, corpus, model_config))
     export.build(model, feature_shape)
-    model.image_projection.adapt(splits[0].features)
+    model.image_projection.adapt(train.features)
     served = export.ServedCaptioner(
         model,
         encoder,
@@ -63,9 +65,9 @@ def run_fn(fn_args: Any) -> None:
         DecodeConfig.from_json(settings["decode"]),
     )
     checkpoint_dir = _checkpoint_dir(fn_args)
-    loop = training.Training(model, train_config, *splits, checkpoint_dir)
+    loop = training.Training(model, train_config, train, evaluation, checkpoint_dir)
     parameters = sum(variable.value.shape.num_elements() for variable in model.trainable_variables)
-    with training_log.TrainingLog(fn_args.model_run_dir, train_config, splits[1], served, parameters) as log:
+    with training_log.TrainingLog(fn_args.model_run_dir, train_config, evaluation, served, parameters) as log:
         loop.fit(log.on_epoch, log.on_step)
     export.save(served, fn_args.serving_model_dir)
     warmup.write_warmup(fn_args.serving_model_dir)
@@ -75,9 +77,7 @@ def run_fn(fn_args: Any) -> None:
 
 def _checkpoint_dir(fn_args: Any) -> str:
     """A folder that only a training of the same data, settings and code finds again after a kill."""
-    identity = json.dumps(
-        [fn_args.custom_config, fn_args.transform_output, fn_args.base_model], sort_keys=True
-    )
+    identity = [fn_args.custom_config, fn_args.transform_output, fn_args.base_model]
     name = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:16]
     return os.path.join(fn_args.custom_config["checkpoints"], name)
 
@@ -86,6 +86,8 @@ def _word_table(vocabulary: Vocabulary, corpus: CorpusConfig, config: ModelConfi
     vectors = None
     if word_vectors.available(corpus):
         vectors = word_vectors.load(corpus.word_vectors, corpus.word_list_size).lookup(vocabulary.words)
+        # Action words have no vector of their own: unit vectors, and zero for MASK, as in the original.
+        vectors[MASK_ID + 1 : len(ACTION_WORDS)] = np.eye(len(ACTION_WORDS) - 1, vectors.shape[1])
     else:
         logging.warning("no word vectors: the word list is off and vectors are learned")
     return WordTable(len(vocabulary), vocabulary.base_size, vectors, config.train_vectors)

@@ -76,8 +76,8 @@ class Training:
         )
         on_gpu = bool(tf.config.list_physical_devices("GPU"))
         # XLA compiles a bucket for half a minute on a CPU and is no faster there.
-        self._train_step = tf.function(self._train_step, jit_compile=on_gpu, reduce_retracing=False)
-        self._eval_step = tf.function(self._eval_step, jit_compile=on_gpu, reduce_retracing=False)
+        self._train_step = tf.function(self._train_on, jit_compile=on_gpu)
+        self._eval_step = tf.function(self._evaluate_on, jit_compile=on_gpu)
 
     def fit(self, on_epoch: EpochEnd, on_step: StepEnd | None = None) -> Progress:
         """Trains to the last epoch or until the eval loss stops falling; leaves the best weights in place.
@@ -142,7 +142,7 @@ class Training:
         images[: len(rows)] = split.images[rows]
         return self._features[name], tf.constant(images), tf.constant(tokens)
 
-    def _train_step(self, features, images, tokens):
+    def _train_on(self, features, images, tokens):
         with tf.GradientTape() as tape:
             logits = self._model(tf.gather(features, images), tokens[:, :-1], training=True)
             losses, present = token_losses(logits, tokens[:, 1:], self._config.label_smoothing)
@@ -152,7 +152,7 @@ class Training:
         self._optimizer.apply(tape.gradient(loss, [v.value for v in variables]), variables)
         return total, _correct(logits, tokens, present), count
 
-    def _eval_step(self, features, images, tokens):
+    def _evaluate_on(self, features, images, tokens):
         logits = self._model(tf.gather(features, images), tokens[:, :-1], training=False)
         losses, present = token_losses(logits, tokens[:, 1:])
         return tf.reduce_sum(losses), _correct(logits, tokens, present), tf.reduce_sum(present)

@@ -15,10 +15,8 @@ from tests.e2e.conftest import Small
 @pytest.fixture(scope="module")
 def server(small: Small, tmp_path_factory: pytest.TempPathFactory):
     port_file = tmp_path_factory.mktemp("server") / "port"
-    process = subprocess.Popen(
-        [sys.executable, "-m", "pipeline.cli", "serve", "--model-dir", small.paths.serving, "--port", "0"]
-        + ["--port-file", str(port_file)]
-    )
+    command = [sys.executable, "-m", "pipeline.cli", "serve", "--model-dir", small.paths.serving]
+    process = subprocess.Popen([*command, "--port", "0", "--port-file", str(port_file)])
     deadline = time.monotonic() + 120
     while not port_file.exists():
         assert process.poll() is None

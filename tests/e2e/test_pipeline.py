@@ -96,12 +96,12 @@ def test_data_that_does_not_fit_the_schema_stops_the_run(small: Small, tmp_path:
 
 
 def test_an_empty_vocabulary_stops_the_run(small: Small):
-    with pytest.raises(UserError, match="Transform failed.*the vocabulary is empty.*corpus.min_images"):
+    with pytest.raises(UserError, match=r"Transform failed.*the vocabulary is empty.*corpus\.min_images"):
         small.run("corpus.min_images=100000")
 
 
 def test_a_loss_that_is_no_number_stops_the_run(small: Small):
-    with pytest.raises(UserError, match="Trainer failed.*the training loss is nan.*learning_rate"):
+    with pytest.raises(UserError, match=r"Trainer failed.*the training loss is nan.*learning_rate"):
         small.run("train.learning_rate=1e30", "train.clip_norm=1e30", "train.epochs=2")
 
 
