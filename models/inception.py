@@ -5,6 +5,7 @@ Glossary: B images, S side of the layer's map, D its channels, G regions a side,
 
 import difflib
 import re
+import warnings
 from collections.abc import Callable
 
 import keras
@@ -29,10 +30,12 @@ def inception_up_to(layer: str, weights: str | None) -> keras.Model:
       ValueError: unknown layer; weights that do not fit; weights that lack (are zero in) a needed kernel.
     """
     try:
-        whole = keras.applications.InceptionV3(
-            include_top=False, weights=weights, input_shape=(SIDE, SIDE, 3)
-        )
-    except (ValueError, OSError, KeyError) as error:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("error", message="Skipping nested container")
+            whole = keras.applications.InceptionV3(
+                include_top=False, weights=weights, input_shape=(SIDE, SIDE, 3)
+            )
+    except (ValueError, OSError, KeyError, UserWarning) as error:
         raise ValueError(
             f"{weights} does not hold weights for keras.applications.InceptionV3(include_top=False): "
             f"{error}. Give the path of such a .h5, or encoder.weights=imagenet to let Keras get its own."
