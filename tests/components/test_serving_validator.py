@@ -133,7 +133,7 @@ def test_an_image_that_the_server_cannot_decode_is_refused(tmp_path, pictures):
 
 
 def test_a_model_that_fails_as_a_whole_on_a_broken_image_is_refused(tmp_path, pictures, monkeypatch):
-    monkeypatch.setattr(trial, "BROKEN_IMAGE", support.truncated_jpeg())
+    monkeypatch.setattr(trial, "BROKEN_IMAGE", support.poison())
     with pytest.raises(trial.Refused, match="INVALID_ARGUMENT to 3 images, one of them broken"):
         compare(tmp_path, pictures[:2])
 

@@ -26,16 +26,16 @@ def jpeg(width: int = 40, height: int = 30, colour: str = "red") -> bytes:
     return out.getvalue()
 
 
-def truncated_jpeg() -> bytes:
-    """Starts as a JPEG does; the stand-in model fails on it as a whole, as a careless one would."""
-    return jpeg()[:-30]
+def poison() -> bytes:
+    """Has a JPEG's first and last bytes only: the stand-in model raises on it, as a careless one would."""
+    return b"\xff\xd8 no picture \xff\xd9"
 
 
 class SizeTeller(tf.Module):
     """Captions a picture with its size: "v1: 40 x 30"; second caption "a picture". Log-probs -0.5 and -1.5.
 
-    Only the first bytes are looked at to tell whether it is a picture, so a truncated JPEG raises for the
-    whole batch.
+    Only the first and the last bytes are looked at to tell whether it is a picture, so that `poison` raises
+    for the whole batch.
     """
 
     def __init__(
@@ -66,7 +66,10 @@ class SizeTeller(tf.Module):
     @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name=features.IMAGE_BYTES_INPUT)])
     def from_images(self, image_bytes: tf.Tensor) -> dict[str, tf.Tensor]:
         """`image_bytes` [B] -> caption [B, 2], log_prob [B, 2], status [B]."""
-        is_jpeg = tf.equal(tf.strings.substr(image_bytes, 0, 2), b"\xff\xd8")
+        # Two bytes more, because an empty picture has no first and last ones.
+        first = tf.strings.substr(tf.strings.join([image_bytes, "??"]), 0, 2)
+        last = tf.strings.substr(tf.strings.join(["??", image_bytes]), -2, 2)
+        is_jpeg = tf.equal(first, b"\xff\xd8") & tf.equal(last, b"\xff\xd9")
         size = tf.map_fn(
             lambda item: tf.cond(
                 item[1],

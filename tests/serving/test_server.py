@@ -140,13 +140,13 @@ def test_a_request_with_too_many_images_is_refused_with_the_limit(address):
 
 
 def test_a_request_that_breaks_the_model_does_not_break_its_batch_mates(address):
-    """The stand-in model fails as a whole on a cut JPEG; only the sender may see that."""
+    """The stand-in model fails as a whole on poison; only the sender may see that."""
     outcomes: dict[int, object] = {}
 
     def ask(index: int) -> None:
         with grpc.insecure_channel(address) as channel:
             stub = prediction_service_pb2_grpc.PredictionServiceStub(channel)
-            image = support.truncated_jpeg() if index % 3 == 0 else jpeg(20 + index, 30)
+            image = support.poison() if index % 3 == 0 else jpeg(20 + index, 30)
             try:
                 outputs = stub.Predict(predict_request([image]), timeout=30).outputs
                 outcomes[index] = tf.make_ndarray(outputs[features.CAPTION_OUTPUT])[0, 0].decode()
