@@ -57,19 +57,20 @@ def load_split(file_patterns, data_accessor, schema, feature_shape: tuple[int, i
     regions, width = feature_shape
     image_ids: list[str] = []
     features, tokens, images = [], [], []
-    for batch in dataset.as_numpy_iterator():
+    for batch in dataset:
         first = len(image_ids)
-        image_ids += [image_id.decode("utf-8") for image_id in batch[IMAGE_ID].reshape(-1)]
-        for stored in batch[IMAGE_FEATURES].reshape(-1):
+        image_ids += [image_id.decode("utf-8") for image_id in batch[IMAGE_ID].numpy().reshape(-1)]
+        for stored in batch[IMAGE_FEATURES].numpy().reshape(-1):
             if len(stored) != 2 * regions * width:
                 raise ValueError(
                     f"expected features of {regions} regions x {width} in float16 "
-                    f"({2 * regions * width} bytes), got {len(stored)} bytes: they are another encoder's; run the ImageFeaturizer again"
+                    f"({2 * regions * width} bytes), got {len(stored)} bytes: they are another encoder's; "
+                    "run the ImageFeaturizer again"
                 )
             features.append(np.frombuffer(stored, "<f2").reshape(regions, width))
         sparse = batch[TOKEN_IDS]
         # Every image's captions follow one another, `length` ids each.
-        rows, ids = sparse.indices[:, 0], sparse.values
+        rows, ids = sparse.indices.numpy()[:, 0], sparse.values.numpy()
         tokens.append(ids.reshape(-1, length).astype(np.int32))
         images.append(first + rows[::length].astype(np.int32))
     split = Split(

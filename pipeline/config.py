@@ -45,7 +45,7 @@ class PipelineConfig(Config):
 
 
 def override(config: PipelineConfig, assignments: list[str]) -> PipelineConfig:
-    """Applies `part.option=value` texts, in order.
+    """Applies `part.option=value` texts.
 
     Raises:
       UserError: a text is not of that form, there is no such option, or the value is not of its type.
@@ -74,10 +74,6 @@ def _set(config: Any, path: list[str], text: str) -> Any:
     if not dataclasses.is_dataclass(part):
         raise ValueError(f"there is no group {key!r}; there are: {_options(config)}")
     return config.replace(**{key: _set(part, rest, text)})
-
-
-def _options(config: Any) -> str:
-    return ", ".join(field.name for field in dataclasses.fields(config))
 
 
 def _parse(text: str, annotation: Any) -> Any:

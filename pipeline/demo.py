@@ -2,7 +2,9 @@
 
 import dataclasses
 import json
+import os
 import pathlib
+import sys
 from collections.abc import Sequence
 
 import rich.console
@@ -83,8 +85,9 @@ def run(
     gallery.write(report, "Captions of held-out pictures", summary, page)
     print(f"\n{scores.sentence(len(pictures))}")
     print(f"Pictures: {report}")
-    print(f"Serve it: captioner serve --model-dir {serving}")
-    print(f"Ask it:   captioner caption {folder / 'photo.jpg'}")
+    command = os.path.relpath(sys.argv[0])
+    print(f"Serve it: {command} serve --model-dir {serving}")
+    print(f"Ask it:   {command} caption {folder / 'photo.jpg'}")
     (folder / "photo.jpg").write_bytes(pictures[0][1])
     return scores
 

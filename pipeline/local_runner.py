@@ -2,7 +2,7 @@
 
 import datetime
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import rich.console
@@ -19,9 +19,6 @@ from pipeline.errors import UserError
 _Execution = metadata_store_pb2.Execution
 _DONE = {_Execution.COMPLETE: "done", _Execution.CACHED: "cached"}
 
-# (node id, state, seconds)
-NodeEnd = Callable[[str, str, float], None]
-
 
 class LocalRunner:
     """Runs node after node, in this process.
@@ -33,6 +30,7 @@ class LocalRunner:
     def __init__(self, console: rich.console.Console):
         self._console = console
         self.run_id = ""
+        self.states: dict[str, str] = {}  # by node: `done` or `cached`
 
     def run(self, pipeline: tfx.dsl.Pipeline) -> None:
         """Runs `pipeline` to its end.
@@ -71,6 +69,7 @@ class LocalRunner:
                     f"{name} did not run (its state is {state}): its inputs could not be resolved. Look at "
                     "the log; a component before it may have made no output"
                 )
+            self.states[name] = _DONE[state]
             seconds = time.monotonic() - started
             self._console.print(f"  {_DONE[state]} in {seconds:.0f} s", style="dim", highlight=False)
 

@@ -53,7 +53,9 @@ def build(
         examples=example_gen.outputs["examples"],
         encoder_config=config.encoder.to_json(),
         store_dir=paths.feature_store,
-        code_version=encoder_version,
+        code_version=fingerprint.of_texts(
+            encoder_version, fingerprint.of_sources(["components/image_featurizer"])
+        ),
     )
     # Nothing is computed of data that does not fit the schema.
     featurizer.add_upstream_node(validator)

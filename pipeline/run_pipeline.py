@@ -13,7 +13,7 @@ from typing import Any
 import rich.console
 
 from pipeline import fingerprint, quiet
-from pipeline.config import PipelineConfig
+from pipeline.config import PipelineConfig, ValidatorConfig
 from pipeline.errors import UserError
 from pipeline.paths import Paths
 from pipeline.verdict import Verdict
@@ -25,12 +25,14 @@ class Outcome:
 
     Attributes:
       verdict: of the Evaluator.
-      pushed: the version folder that was pushed in this run; None if none was.
+      pushed: the version folder that the model was pushed to; None if it was not.
+      pushed_before: whether that was an earlier run, of which this is the repetition.
       refused: why the ServingValidator refused the model; empty if it did not.
     """
 
     verdict: Verdict
     pushed: str | None
+    pushed_before: bool
     refused: str
 
 
@@ -69,7 +71,8 @@ def _run(config: PipelineConfig, data: str, paths: Paths, console: rich.console.
     except OSError as error:
         raise UserError(str(error)) from error
     everything = fingerprint.of_texts(
-        config.to_json(),
+        # How it is computed and tried does not change what is computed.
+        config.replace(beam_args=(), validator=ValidatorConfig()).to_json(),
         encoder_version,
         fingerprint.of_data(data),
         fingerprint.of_trainer(),
@@ -96,6 +99,7 @@ def _outcome(runner: Any, pipeline: Any) -> Outcome:
     return Outcome(
         read_verdict(judged["evaluation"].uri, judged["blessing"].uri),
         pushed["pushed_destination"].string_value if pushed["pushed"].int_value else None,
+        runner.states["AtomicPusher"] == "cached",
         refused,
     )
 
@@ -106,7 +110,12 @@ def _tell(outcome: Outcome, console: rich.console.Console, seconds: float) -> No
         print(sentence)
     if outcome.refused:
         print(f"Serving: refused. {outcome.refused}")
-    print(f"Pushed: {outcome.pushed}" if outcome.pushed else "Nothing was pushed.", flush=True)
+    if outcome.pushed is None:
+        print("Nothing was pushed.", flush=True)
+    elif outcome.pushed_before:
+        print(f"Nothing changed: the model was pushed before, to {outcome.pushed}", flush=True)
+    else:
+        print(f"Pushed: {outcome.pushed}", flush=True)
 
 
 def _check_data(data: str) -> None:

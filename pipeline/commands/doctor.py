@@ -47,7 +47,6 @@ def run(args: argparse.Namespace) -> int:
     _row("free disk here", f"{shutil.disk_usage('.').free / 1e9:.0f} GB")
     _row("InceptionV3 weights", _weights())
     _row("word vectors", _vectors())
-    _row("java (METEOR)", shutil.which("java") or "not found: METEOR is not computed")
     return int(bool(missing))
 
 
