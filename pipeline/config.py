@@ -50,30 +50,44 @@ def override(config: PipelineConfig, assignments: list[str]) -> PipelineConfig:
     Raises:
       UserError: a text is not of that form, there is no such option, or the value is not of its type.
     """
+    # By part, so that options which are only right together are checked together.
+    parts: dict[str, dict[str, Any]] = {}
     for assignment in assignments:
         path, equals, text = assignment.partition("=")
+        part, _, option = path.strip().rpartition(".")
         if not equals:
             raise UserError(f"--set takes part.option=value, for example train.epochs=5; got {assignment!r}")
         try:
-            config = _set(config, path.strip().split("."), text.strip())
+            parts.setdefault(part, {})[option] = _value(config, part, option, text.strip())
         except ValueError as error:
             raise UserError(f"--set {assignment}: {error}") from error
+    for part, values in parts.items():
+        try:
+            config = config.replace(**({part: getattr(config, part).replace(**values)} if part else values))
+        except ValueError as error:
+            raise UserError(f"--set: {error}") from error
     return config
 
 
-def _set(config: Any, path: list[str], text: str) -> Any:
-    key, *rest = path
-    if not rest:
-        annotation = typing.get_type_hints(type(config)).get(key, str)
-        if dataclasses.is_dataclass(annotation):
-            raise ValueError(
-                f"{key} is a group of options; name one of them: {_options(getattr(config, key))}"
-            )
-        return config.replace(**{key: _parse(text, annotation)})
-    part = getattr(config, key, None)
-    if not dataclasses.is_dataclass(part):
-        raise ValueError(f"there is no group {key!r}; there are: {_options(config)}")
-    return config.replace(**{key: _set(part, rest, text)})
+def _value(config: PipelineConfig, part: str, option: str, text: str) -> Any:
+    owner = getattr(config, part, None) if part else config
+    if not _is_config(owner):
+        groups = [
+            field.name for field in dataclasses.fields(config) if _is_config(getattr(config, field.name))
+        ]
+        raise ValueError(f"there is no group {part!r}; there are: {', '.join(groups)}")
+    annotations = typing.get_type_hints(type(owner))
+    if option not in annotations:
+        raise ValueError(f"{type(owner).__name__} has no option {option!r}; it has: {', '.join(annotations)}")
+    group = getattr(owner, option)
+    if _is_config(group):
+        options = ", ".join(field.name for field in dataclasses.fields(group))
+        raise ValueError(f"{option} is a group of options; name one of them: {options}")
+    return _parse(text, annotations[option])
+
+
+def _is_config(value: Any) -> bool:
+    return isinstance(value, Config)
 
 
 def _parse(text: str, annotation: Any) -> Any:
