@@ -28,9 +28,7 @@ class Executor(executor.Executor):
     ) -> None:
         """Pushes the model if it is blessed. Raises ValueError for a destination that is no file system."""
         destination = pusher_pb2.PushDestination()
-        proto_utils.json_to_proto(
-            exec_properties[standard_component_specs.PUSH_DESTINATION_KEY], destination
-        )
+        proto_utils.json_to_proto(exec_properties[standard_component_specs.PUSH_DESTINATION_KEY], destination)
         if destination.WhichOneof("destination") != "filesystem":
             raise ValueError("expected a push destination on a file system; set push_destination.filesystem")
         directory = destination.filesystem.base_directory

@@ -1,4 +1,4 @@
-"""Images and their features, paired by image id, from raw and featurized Examples."""
+"""Images and their features, paired by content hash, from raw and featurized Examples."""
 
 import dataclasses
 import itertools
@@ -24,17 +24,21 @@ def read(examples_uri: str, features_uri: str, count: int) -> list[Sample]:
     """Returns the first `count` images of one split, without those that have no features.
 
     Args:
-      examples_uri: folder of gzipped TFRecords with `image_id` and `image/encoded`.
-      features_uri: folder of gzipped TFRecords with `image_id` and `image/features`.
+      examples_uri: folder of gzipped TFRecords with `content_hash` and `image/encoded`.
+      features_uri: folder of gzipped TFRecords with `content_hash` and `image/features`.
       count: most images to take.
 
     Raises ValueError if no image is left.
     """
-    images = dict(itertools.islice(_values(examples_uri, features.IMAGE_ENCODED), count))
+    # By content: two spans may use one image id for different pictures.
+    images = {
+        content: (image_id, image)
+        for content, image_id, image in itertools.islice(_values(examples_uri, features.IMAGE_ENCODED), count)
+    }
     found: dict[bytes, bytes] = {}
-    for image_id, value in _values(features_uri, features.IMAGE_FEATURES):
-        if image_id in images:
-            found[image_id] = value
+    for content, _, value in _values(features_uri, features.IMAGE_FEATURES):
+        if content in images:
+            found[content] = value
             if len(found) == len(images):
                 break
     if len(found) < len(images):
@@ -42,14 +46,21 @@ def read(examples_uri: str, features_uri: str, count: int) -> list[Sample]:
     if not found:
         raise ValueError(
             f"expected images in {examples_uri} with features in {features_uri}; none of the first {count} "
-            "image ids is in both; featurize the same Examples"
+            "images is in both; featurize the same Examples"
         )
-    return [Sample(key.decode(), images[key], found[key]) for key in images if key in found]
+    return [
+        Sample(image_id.decode(), image, found[content])
+        for content, (image_id, image) in images.items()
+        if content in found
+    ]
 
 
-def _values(uri: str, key: str) -> Iterator[tuple[bytes, bytes]]:
-    """Yields image id and the value of `key` of each Example."""
+def _values(uri: str, key: str) -> Iterator[tuple[bytes, bytes, bytes]]:
+    """Yields content hash, image id and the value of `key` of each Example."""
     files = sorted(tf.io.gfile.glob(os.path.join(uri, "*.gz")))
     for record in tf.data.TFRecordDataset(files, compression_type="GZIP").as_numpy_iterator():
         feature = tf.train.Example.FromString(record).features.feature
-        yield feature[features.IMAGE_ID].bytes_list.value[0], feature[key].bytes_list.value[0]
+        content, image_id, value = (
+            feature[name].bytes_list.value[0] for name in (features.CONTENT_HASH, features.IMAGE_ID, key)
+        )
+        yield content, image_id, value

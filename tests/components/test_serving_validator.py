@@ -36,15 +36,18 @@ def write_examples(uri: pathlib.Path, rows: list[dict[str, bytes]]) -> standard_
     return artifact
 
 
+def identity(index: int) -> dict[str, bytes]:
+    return {features.IMAGE_ID: f"{index}.jpg".encode(), features.CONTENT_HASH: f"hash of {index}".encode()}
+
+
 def raw_row(index: int) -> dict[str, bytes]:
-    image = support.jpeg(*SIZES[index])
-    return {features.IMAGE_ID: f"{index}.jpg".encode(), features.IMAGE_ENCODED: image}
+    return identity(index) | {features.IMAGE_ENCODED: support.jpeg(*SIZES[index])}
 
 
 def feature_row(index: int) -> dict[str, bytes]:
     width, height = SIZES[index]
     value = np.array([height, width], "<f2").tobytes()
-    return {features.IMAGE_ID: f"{index}.jpg".encode(), features.IMAGE_FEATURES: value}
+    return identity(index) | {features.IMAGE_FEATURES: value}
 
 
 @pytest.fixture(scope="module")
@@ -150,9 +153,11 @@ def test_features_that_the_model_cannot_read_are_refused(tmp_path, pictures):
         compare(tmp_path, [short])
 
 
-def test_images_and_features_are_paired_by_id(tmp_path):
+def test_images_and_features_are_paired_by_content(tmp_path):
     raw = write_examples(tmp_path / "raw", [raw_row(i) for i in range(6)])
-    featurized = write_examples(tmp_path / "features", [feature_row(i) for i in (5, 4, 2, 0)])
+    # Another picture that came under an id that is taken, as happens with two imports.
+    stranger = feature_row(5) | {features.IMAGE_ID: b"0.jpg"}
+    featurized = write_examples(tmp_path / "features", [stranger, *(feature_row(i) for i in (4, 2, 0))])
     got = samples.read(f"{raw.uri}/Split-eval", f"{featurized.uri}/Split-eval", 4)
     # The first four in file order are 0, 2, 4 of shard 0 and 1 of shard 1, which has no features.
     assert [sample.image_id for sample in got] == ["0.jpg", "2.jpg", "4.jpg"]
