@@ -18,18 +18,21 @@ class ImageProjection(keras.layers.Layer):
     """Features `[B, R, D]` -> `[B, R, width]`: standardized, projected, with a learned place a region.
 
     The statistics come from the training images by `adapt`. They matter most for an encoder with random
-    weights, whose channels differ little between images compared with their means.
+    weights, whose channels differ little between images compared with their means; in half precision these
+    differences would be rounded away, so features come in as they are and are standardized in float32.
     """
 
     def __init__(self, width: int, dropout: float, **kwargs):
-        super().__init__(**kwargs)
+        super().__init__(autocast=False, **kwargs)
         self.project = keras.layers.Dense(width, activation="relu")
         self.dropout = keras.layers.Dropout(dropout)
 
     def build(self, input_shape):
         _, regions, width = input_shape
-        self.mean = self.add_weight(name="mean", shape=(width,), initializer="zeros", trainable=False)
-        self.scale = self.add_weight(name="scale", shape=(width,), initializer="ones", trainable=False)
+        # `autocast=False` of the layer is for its input, that of a weight for the weight.
+        fixed = {"shape": (width,), "trainable": False, "autocast": False}
+        self.mean = self.add_weight(name="mean", initializer="zeros", **fixed)
+        self.scale = self.add_weight(name="scale", initializer="ones", **fixed)
         self.project.build(input_shape)
         self.places = self.add_weight(
             name="places",
@@ -63,7 +66,7 @@ class Captioner(keras.Model):
     """Logits of the next word, for all positions at once or step by step."""
 
     def __init__(self, config: ModelConfig, words: WordTable, **kwargs):
-        super().__init__(**kwargs)
+        super().__init__(autocast=False, **kwargs)  # features stay whole: see ImageProjection
         self.words = words
         self.image_projection = ImageProjection(config.width, config.dropout)
         self.embed = REPRESENTATIONS[config.input_representation].input(words, config.embedding_width)

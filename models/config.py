@@ -195,3 +195,7 @@ class DecodeConfig(Config):
             f"decode.captions must be from 1 to decode.beam_width ({self.beam_width}); got {self.captions}",
         )
         _require(self.max_tokens >= 1, f"decode.max_tokens must be 1 or more; got {self.max_tokens}")
+        # The search's bound on what a longer caption can reach holds from 0 on.
+        _require(
+            self.length_penalty >= 0, f"decode.length_penalty must be 0 or more; got {self.length_penalty}"
+        )

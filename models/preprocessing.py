@@ -21,10 +21,16 @@ from models.features import (
 
 VOCABULARY_NAME = "vocabulary"
 
+# What Python's str.split() splits at; tf.strings.split knows only ASCII's part of it.
+_WHITE_SPACE = (
+    r"[\t-\r\x1c-\x20\x{85}\x{a0}\x{1680}\x{2000}-\x{200a}\x{2028}\x{2029}\x{202f}\x{205f}\x{3000}]"
+)
+
 
 def words_of(captions: tf.Tensor) -> tf.RaggedTensor:
     """string [N] -> ragged string [N, words]: lower case, split at white space."""
-    return tf.strings.split(tf.strings.lower(captions, encoding="utf-8"))
+    spaced = tf.strings.regex_replace(captions, _WHITE_SPACE, " ")
+    return tf.strings.split(tf.strings.lower(spaced, encoding="utf-8"))
 
 
 def pad(ids: tf.RaggedTensor, length: int) -> tf.Tensor:
@@ -49,9 +55,12 @@ def preprocessing_fn(inputs: dict[str, Any], custom_config: dict[str, Any]) -> d
     corpus = CorpusConfig.from_json(custom_config["corpus"])
     captions = tf.RaggedTensor.from_sparse(inputs[CAPTIONS])
     image_id = tf.reshape(inputs[IMAGE_ID], [-1])
+    words = words_of(captions.flat_values)
+    # The vocabulary counts the very words that are looked up in it, whatever a caption holds.
+    lines = captions.with_flat_values(tf.strings.reduce_join(words, axis=1, separator=" "))
 
     (path,) = tft.experimental.ptransform_analyzer(
-        [image_id, tf.strings.reduce_join(captions, axis=1, separator="\n")],
+        [image_id, tf.strings.reduce_join(lines, axis=1, separator="\n")],
         vocabulary.BuildVocabulary(corpus),
         output_dtypes=[tf.string],
         output_shapes=[[]],
@@ -59,7 +68,6 @@ def preprocessing_fn(inputs: dict[str, Any], custom_config: dict[str, Any]) -> d
         output_asset_default_values=[MASK.encode()],
         name=VOCABULARY_NAME,
     )
-    words = words_of(captions.flat_values)
     ids = words.with_values(tft.apply_vocabulary(words.values, path, default_value=UNK_ID))
     keep = kept(ids, corpus)
     tokens = tf.RaggedTensor.from_value_rowids(

@@ -83,7 +83,7 @@ class Training:
         """Trains to the last epoch or until the eval loss stops falling; leaves the best weights in place.
 
         Raises:
-          FloatingPointError: the loss is no longer a number.
+          FloatingPointError: the training or eval loss is no longer a number.
         """
         self._restore()
         while self._progress.epoch < self._config.epochs and not self._has_stalled():
@@ -92,6 +92,7 @@ class Training:
             scalars, tokens = self._train_epoch(epoch, on_step)
             seconds = time.monotonic() - started
             scalars |= {"tokens_per_second": tokens / seconds, "seconds": seconds} | self._evaluate()
+            self._require_finite("eval", scalars["eval_loss"], f"after epoch {epoch}")
             self._progress.epoch = epoch
             if scalars["eval_loss"] < self._progress.best_loss:
                 self._progress.best_loss, self._progress.best_epoch = scalars["eval_loss"], epoch
@@ -114,12 +115,7 @@ class Training:
         tokens = 0
         for step, rows in enumerate(data.batches(split, self._config.batch_size, rng), start=1):
             loss, right, count = (float(x) for x in self._train_step(*self._batch("train", rows)))
-            if not math.isfinite(loss):
-                raise FloatingPointError(
-                    f"the training loss is {loss} at step {step} of epoch {epoch}; lower train.learning_rate "
-                    f"(now {self._config.learning_rate}) or train.clip_norm (now {self._config.clip_norm}), "
-                    "and look for images whose features are not numbers"
-                )
+            self._require_finite("training", loss, f"at step {step} of epoch {epoch}")
             losses, correct, tokens = losses + loss, correct + right, tokens + int(count)
             if on_step:
                 on_step(step, self._steps, tokens, time.monotonic() - started)
@@ -131,6 +127,14 @@ class Training:
             totals += [float(x) for x in self._eval_step(*self._batch("eval", rows))]
         losses, correct, count = totals.tolist()
         return {"eval_loss": losses / count, "eval_accuracy": correct / count}
+
+    def _require_finite(self, name: str, loss: float, when: str) -> None:
+        if not math.isfinite(loss):
+            raise FloatingPointError(
+                f"the {name} loss is {loss} {when}; lower train.learning_rate (now "
+                f"{self._config.learning_rate}) or train.clip_norm (now {self._config.clip_norm}), and look "
+                "for images whose features are not numbers"
+            )
 
     def _batch(self, name: str, rows: np.ndarray) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         split = self._splits[name]

@@ -25,7 +25,7 @@ def greedy_search(step: Step, state: Any, batch: tf.Tensor, rules: Rules) -> tup
       ids int32 [B, 1, max_tokens + 1] (words, STOP, MASK...) and log-probabilities float32 [B, 1].
     """
     length = rules.max_tokens + 1
-    words = tf.TensorArray(tf.int32, length, element_shape=[None])
+    words = tf.TensorArray(tf.int32, length, element_shape=[None]).unstack(tf.fill([length, batch], MASK_ID))
 
     def going_on(index, ids, done, score, words, state):
         return (index < length) & ~tf.reduce_all(done)
@@ -42,7 +42,5 @@ def greedy_search(step: Step, state: Any, batch: tf.Tensor, rules: Rules) -> tup
 
     start = tf.fill([batch], START_ID)
     first = (tf.constant(0), start, tf.fill([batch], False), tf.zeros([batch]), words, state)
-    index, _, _, score, words, _ = tf.while_loop(going_on, body, first)
-    ids = tf.transpose(words.gather(tf.range(index)))
-    ids = tf.pad(ids, [[0, 0], [0, length - index]], constant_values=MASK_ID)
-    return ids[:, None], score[:, None]
+    _, _, _, score, words, _ = tf.while_loop(going_on, body, first)
+    return tf.transpose(words.stack())[:, None], score[:, None]

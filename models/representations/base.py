@@ -44,8 +44,8 @@ class Representation(NamedTuple):
 
     Attributes:
       input: called as `input(words, width)`; the layer maps ids `[...]` to float `[..., width]`.
-      output: called as `output(words)`; the layer maps float `[..., H]` to logits `[..., V]` whose softmax
-        is the distribution over words.
+      output: called as `output(words, dtype=...)`; the layer maps float `[..., H]` to logits `[..., V]` of
+        that dtype, whose softmax is the distribution over words.
     """
 
     input: type[keras.layers.Layer]

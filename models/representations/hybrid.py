@@ -35,8 +35,8 @@ class HybridOutput(keras.layers.Layer):
     def __init__(self, words: WordTable, **kwargs):
         super().__init__(**kwargs)
         self._base_size = words.base_size
-        self.base = keras.layers.Dense(words.base_size)
-        self.vector = VectorOutput(words)
+        self.base = keras.layers.Dense(words.base_size, dtype=self.dtype_policy)
+        self.vector = VectorOutput(words, dtype=self.dtype_policy)
 
     def call(self, hidden):
         # float32: log-probabilities of thousands of words do not survive the sum in half precision.

@@ -21,7 +21,7 @@ class OneHotOutput(keras.layers.Layer):
 
     def __init__(self, words: WordTable, **kwargs):
         super().__init__(**kwargs)
-        self.project = keras.layers.Dense(words.size)
+        self.project = keras.layers.Dense(words.size, dtype=self.dtype_policy)
 
     def call(self, hidden):
         return self.project(hidden)

@@ -31,7 +31,7 @@ class VectorOutput(keras.layers.Layer):
 
     def build(self, input_shape):
         self.vectors = self._words.add_vectors(self)
-        self.project = keras.layers.Dense(self.vectors.shape[-1])
+        self.project = keras.layers.Dense(self.vectors.shape[-1], dtype=self.dtype_policy)
         self.project.build(input_shape)
         # Cosines lie in [-1, 1]: without a scale the softmax over thousands of words stays nearly flat.
         self.scale = self.add_weight(
