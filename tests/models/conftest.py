@@ -1,0 +1,60 @@
+"""Tiny vocabularies and captioners for the tests of this folder."""
+
+from collections.abc import Callable
+
+import keras
+import numpy as np
+import pytest
+
+from models import export
+from models.captioner import Captioner
+from models.config import ModelConfig
+from models.features import ACTION_WORDS
+from models.representations.base import WordTable
+
+# Two stop words and two others: few enough to write out every caption of three words.
+WORDS = (*ACTION_WORDS, "a", "the", "cat", "dog")
+BASE_SIZE = len(ACTION_WORDS) + 2
+FEATURE_WIDTH = 5
+
+CaptionerMaker = Callable[..., Captioner]
+
+
+def randomise(captioner: Captioner, seed: int) -> None:
+    """Gives every weight a random value.
+
+    Fresh weights hide mistakes: biases are zero, statistics do nothing, and captions hardly depend on the
+    image.
+    """
+    rng = np.random.default_rng(seed)
+    for weight in captioner.trainable_weights:
+        if weight.shape:  # scalars are temperatures
+            weight.assign(rng.normal(scale=0.6, size=weight.shape))
+    projection = captioner.image_projection
+    projection.mean.assign(rng.normal(scale=0.2, size=projection.mean.shape))
+    projection.scale.assign(rng.uniform(0.5, 2.0, size=projection.scale.shape))
+
+
+@pytest.fixture(scope="session")
+def make_captioner() -> CaptionerMaker:
+    """Returns a function that makes a tiny captioner with random weights, or with Keras's own (`fresh`)."""
+
+    def make(
+        words: int = len(WORDS),
+        base_size: int = BASE_SIZE,
+        regions: int = 1,
+        feature_width: int = FEATURE_WIDTH,
+        seed: int = 0,
+        fresh: bool = False,
+        **options,
+    ) -> Captioner:
+        keras.utils.set_random_seed(seed)
+        vectors = np.random.default_rng(seed).normal(size=(words, 6)).astype(np.float32)
+        config = ModelConfig(**{"width": 8, "embedding_width": 6, "dropout": 0.4} | options)
+        captioner = Captioner(config, WordTable(words, base_size, vectors))
+        export.build(captioner, (regions, feature_width))
+        if not fresh:
+            randomise(captioner, seed)
+        return captioner
+
+    return make

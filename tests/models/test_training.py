@@ -1,0 +1,269 @@
+"""The training loop: it learns, stops in time, and goes on after a kill as if nothing had happened."""
+
+import dataclasses
+import math
+import pathlib
+from collections.abc import Iterator
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from models import data, trainer
+from models.captioner import Captioner, token_losses
+from models.config import CorpusConfig, ModelConfig, TrainConfig
+from models.features import ACTION_WORDS, MASK_ID, START_ID, STOP_ID
+from models.generation.greedy import greedy_search
+from models.generation.rules import Rules
+from models.training import Training
+from models.vocabulary import Vocabulary
+from tests.models.conftest import FEATURE_WIDTH, WORDS, CaptionerMaker
+
+# Six images, a caption each, in one length bucket (each bucket is traced apart).
+CAPTIONS = ["a cat", "the dog", "cat dog cat", "dog", "the cat the dog", "a dog a"]
+QUIET = TrainConfig(epochs=4, batch_size=4, patience=0, learning_rate=1e-2, label_smoothing=0.1)
+
+
+@pytest.fixture(scope="module")
+def split() -> data.Split:
+    tokens = np.full((len(CAPTIONS), 8), MASK_ID, np.int32)
+    for row, caption in enumerate(CAPTIONS):
+        ids = [START_ID, *map(WORDS.index, caption.split()), STOP_ID]
+        tokens[row, : len(ids)] = ids
+    features = np.random.default_rng(0).normal(size=(len(CAPTIONS), 1, FEATURE_WIDTH)).astype(np.float16)
+    images = np.arange(len(CAPTIONS), dtype=np.int32)
+    return data.Split([str(image) for image in images], features, tokens, images)
+
+
+@pytest.fixture
+def eagerly() -> Iterator[None]:
+    """Runs the steps op by op: for a few steps this is much faster than tracing them first."""
+    tf.config.run_functions_eagerly(True)
+    yield
+    tf.config.run_functions_eagerly(False)
+
+
+def contradicting(split: data.Split) -> data.Split:
+    """Other images with these captions: the better one is learned, the worse the other."""
+    return split.shuffled(seed=1)
+
+
+def fit(captioner: Captioner, config: TrainConfig, train, evaluation, folder: pathlib.Path, **callbacks):
+    """Trains; returns the progress and the scalars of each epoch."""
+    scalars: dict[int, dict[str, float]] = {}
+    callbacks.setdefault("on_epoch", lambda epoch, values: scalars.update({epoch: values}))
+    progress = Training(captioner, config, train, evaluation, str(folder)).fit(**callbacks)
+    return progress, scalars
+
+
+def weights_of(captioner: Captioner) -> list[np.ndarray]:
+    return [np.array(weight) for weight in captioner.weights]
+
+
+def eval_loss(captioner: Captioner, split: data.Split) -> float:
+    """Nats a token, counted one caption and one word at a time."""
+    total, count = 0.0, 0
+    for row, ids in enumerate(split.tokens):
+        ids = ids[ids != MASK_ID]
+        logits = np.array(captioner(split.features[split.images[row]][None], ids[None, :-1]), np.float64)[0]
+        for place, word in enumerate(ids[1:]):
+            total += math.log(np.exp(logits[place]).sum()) - logits[place, word]
+            count += 1
+    return total / count
+
+
+# --- the loss ---
+
+
+def test_the_loss_of_each_token_and_nothing_for_padding():
+    logits = np.random.default_rng(0).normal(size=(2, 3, 5)).astype(np.float32)
+    targets = np.array([[4, 2, MASK_ID], [1, MASK_ID, MASK_ID]])
+    losses, present = token_losses(logits, targets)
+    np.testing.assert_array_equal(present, [[1, 1, 0], [1, 0, 0]])
+    expected = np.log(np.exp(logits).sum(-1)) - np.take_along_axis(logits, targets[..., None], -1)[..., 0]
+    np.testing.assert_allclose(losses, expected * (targets != MASK_ID), atol=1e-5)
+
+
+def test_label_smoothing_is_the_cross_entropy_to_a_smoothed_target():
+    logits = np.random.default_rng(0).normal(size=(1, 2, 5)).astype(np.float32)
+    targets = np.array([[3, 4]])
+    smoothed = 0.8 * np.eye(5)[targets] + 0.2 / 5
+    log_probs = logits - np.log(np.exp(logits).sum(-1, keepdims=True))
+    losses, _ = token_losses(logits, targets, label_smoothing=0.2)
+    np.testing.assert_allclose(losses, -(smoothed * log_probs).sum(-1), atol=1e-5)
+
+
+def test_smoothing_is_not_swamped_by_words_that_are_never_written():
+    logits = np.array([[[0.0, 0.0, -1e7]]], np.float32)
+    losses, _ = token_losses(logits, np.array([[1]]), label_smoothing=0.1)
+    assert float(losses[0, 0]) < 5
+
+
+# --- the loop ---
+
+
+def test_a_tiny_corpus_is_learned_by_heart(make_captioner: CaptionerMaker, split, tmp_path):
+    captioner = make_captioner(dropout=0.0, width=16, fresh=True)
+    captioner.image_projection.adapt(split.features)
+    many = dataclasses.replace(split, tokens=np.tile(split.tokens, (20, 1)), images=np.tile(split.images, 20))
+    config = QUIET.replace(epochs=8, learning_rate=3e-2, label_smoothing=0.0, batch_size=12)
+    _, scalars = fit(captioner, config, many, split, tmp_path)
+    assert scalars[8]["eval_loss"] < 0.05 < scalars[1]["eval_loss"]
+    assert scalars[8]["eval_accuracy"] == 1.0
+    state = captioner.init_state(split.features, 7)
+    ids, _ = greedy_search(captioner.step, state, tf.constant(len(split)), Rules(6))
+    rows = ids[:, 0].numpy()
+    assert [" ".join(WORDS[word] for word in row if word >= len(ACTION_WORDS)) for row in rows] == CAPTIONS
+
+
+@pytest.mark.usefixtures("eagerly")
+def test_the_eval_loss_is_that_of_a_count_word_by_word(make_captioner: CaptionerMaker, split, tmp_path):
+    """Batches are filled up with padding captions: they must not count."""
+    captioner = make_captioner()
+    _, scalars = fit(captioner, QUIET.replace(epochs=1), split, split, tmp_path)
+    assert scalars[1]["eval_loss"] == pytest.approx(eval_loss(captioner, split), abs=1e-5)
+    assert scalars[1]["loss"] > 0
+    assert 0 <= scalars[1]["accuracy"] <= 1
+
+
+@pytest.mark.usefixtures("eagerly")
+def test_a_training_that_was_killed_goes_on_to_the_same_weights(
+    make_captioner: CaptionerMaker, split, tmp_path
+):
+    """Killed within epoch 3; the run that goes on has other first weights and must not use them."""
+    whole = make_captioner(seed=1)
+    _, scalars = fit(whole, QUIET, split, split, tmp_path / "whole")
+
+    class Killed(Exception):
+        pass
+
+    def kill(step: int, steps: int, tokens: int, seconds: float) -> None:
+        kill.steps += 1  # type: ignore[attr-defined]
+        if kill.steps == 2 * steps + 1:  # type: ignore[attr-defined]
+            raise Killed
+
+    kill.steps = 0  # type: ignore[attr-defined]
+    with pytest.raises(Killed):
+        fit(make_captioner(seed=1), QUIET, split, split, tmp_path / "killed", on_step=kill)
+    resumed = make_captioner(seed=2)
+    progress, after = fit(resumed, QUIET, split, split, tmp_path / "killed")
+
+    assert progress.epoch == 4
+    assert list(after) == [3, 4], "only what was missing is trained"
+    for name in ("loss", "eval_loss", "accuracy", "eval_accuracy"):
+        assert after[4][name] == pytest.approx(scalars[4][name], abs=1e-6)
+    for one, other in zip(weights_of(whole), weights_of(resumed), strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-6)
+
+
+@pytest.mark.usefixtures("eagerly")
+def test_a_training_that_ended_is_not_trained_again(make_captioner: CaptionerMaker, split, tmp_path):
+    captioner = make_captioner(seed=1)
+    fit(captioner, QUIET.replace(epochs=1), split, split, tmp_path)
+    again = make_captioner(seed=2)
+    progress, scalars = fit(again, QUIET.replace(epochs=1), split, split, tmp_path)
+    assert (progress.epoch, scalars) == (1, {})
+    for one, other in zip(weights_of(captioner), weights_of(again), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.usefixtures("eagerly")
+def test_it_stops_when_the_eval_loss_rises_and_keeps_the_best_weights(
+    make_captioner: CaptionerMaker, split, tmp_path
+):
+    captioner = make_captioner(dropout=0.0, fresh=True)
+    config = QUIET.replace(epochs=30, patience=2, learning_rate=3e-2)
+    evaluation = contradicting(split)
+    progress, scalars = fit(captioner, config, split, evaluation, tmp_path)
+    losses = [scalars[epoch]["eval_loss"] for epoch in sorted(scalars)]
+    best = int(np.argmin(losses)) + 1
+    assert len(losses) == best + 2 < 30
+    assert (progress.best_epoch, progress.best_loss) == (best, pytest.approx(min(losses)))
+    assert eval_loss(captioner, evaluation) == pytest.approx(min(losses), abs=1e-5)
+    assert losses[-1] > min(losses) + 1e-3, "the last weights are not the best: else nothing is shown"
+    assert {path.name.split(".")[0] for path in tmp_path.glob("best-*")} == {f"best-{best}"}
+
+
+@pytest.mark.usefixtures("eagerly")
+@pytest.mark.parametrize("bad", ["train", "eval"])
+def test_a_loss_that_is_not_a_number_stops_the_training_with_advice(
+    make_captioner: CaptionerMaker, split, tmp_path, bad
+):
+    broken = data.Split(split.image_ids, split.features.copy(), split.tokens, split.images)
+    broken.features[2] = np.nan
+    splits = (broken, split) if bad == "train" else (split, broken)
+    name = "training" if bad == "train" else "eval"
+    with pytest.raises(FloatingPointError, match=rf"the {name} loss is nan .* lower train\.learning_rate"):
+        fit(make_captioner(), QUIET.replace(epochs=1), *splits, tmp_path)
+
+
+@pytest.mark.usefixtures("eagerly")
+def test_one_seed_gives_one_model_and_another_seed_another(make_captioner: CaptionerMaker, split, tmp_path):
+    def trained(run: str, seed: int) -> list[np.ndarray]:
+        captioner = make_captioner(seed=1)
+        fit(captioner, QUIET.replace(epochs=2, seed=seed), split, split, tmp_path / run)
+        return weights_of(captioner)
+
+    first, second, third = trained("first", 1), trained("second", 1), trained("third", 2)
+    for one, other in zip(first, second, strict=True):
+        np.testing.assert_array_equal(one, other)
+    assert any(not np.allclose(one, other) for one, other in zip(first, third, strict=True))
+
+
+# --- the image statistics and the word table ---
+
+
+def test_features_are_standardized_by_the_training_images(make_captioner: CaptionerMaker):
+    captioner = make_captioner(dropout=0.0)
+    features = np.random.default_rng(0).normal(5, [1, 2, 3, 4, 0], size=(3000, 1, 5)).astype(np.float16)
+    projection = captioner.image_projection
+    projection.adapt(features)
+    np.testing.assert_allclose(projection.mean, features.astype(float).mean((0, 1)), rtol=1e-5)
+    expected = 1 / features[..., :4].astype(float).std((0, 1))
+    np.testing.assert_allclose(projection.scale[:4], expected, rtol=1e-4)
+    assert projection.scale[4] == 0, "a channel that never changes says nothing"
+
+
+@pytest.fixture
+def half_precision():
+    policy = keras.mixed_precision.dtype_policy()
+    keras.mixed_precision.set_global_policy("mixed_bfloat16")
+    yield
+    keras.mixed_precision.set_global_policy(policy)
+
+
+@pytest.mark.parametrize("output", ["one_hot", "vector", "hybrid"])
+def test_half_precision_keeps_what_little_the_images_differ_by(
+    half_precision, make_captioner: CaptionerMaker, output
+):
+    """As trained on GPUs. The features of random encoders differ in their third digit, which bfloat16 lacks;
+    searching needs log-probabilities in float32.
+    """
+    features = np.random.default_rng(0).normal(100, 0.1, size=(4, 1, FEATURE_WIDTH)).astype(np.float32)
+    tokens = np.full((4, 2), START_ID)
+    captioner = make_captioner(output_representation=output)
+    captioner.image_projection.adapt(features)
+    keras.mixed_precision.set_global_policy("float32")
+    exact = make_captioner(output_representation=output)
+    for weight, value in zip(exact.weights, captioner.weights, strict=True):
+        weight.assign(value)
+    expected = np.array(keras.ops.log_softmax(exact(features, tokens)))
+
+    logits = captioner(features, tokens)
+    assert logits.dtype == "float32"
+    np.testing.assert_allclose(keras.ops.log_softmax(logits), expected, rtol=0.05, atol=0.15)
+    step, _ = captioner.step(tokens[:, 0], tf.constant(0), captioner.init_state(features, 2))
+    assert step.dtype == "float32"
+    np.testing.assert_allclose(step, expected[:, 0], rtol=0.05, atol=0.15)
+
+
+def test_the_word_table_holds_the_vectors_of_the_vocabulary(tmp_path: pathlib.Path):
+    path = tmp_path / "vectors.txt"
+    path.write_text("dog 1 2\ncat 3 4\na 5 6\n", encoding="utf-8")
+    words = Vocabulary((*ACTION_WORDS, "a", "cat", "zebra"), 6)
+    corpus = CorpusConfig(word_vectors=str(path))
+    table = trainer._word_table(words, corpus, ModelConfig(train_vectors=True))
+    assert (table.size, table.base_size, table.train_vectors) == (8, 6, True)
+    np.testing.assert_array_equal(table.vectors[5:], [[5, 6], [3, 4], [0, 0]])
+    assert trainer._word_table(words, corpus.replace(word_vectors="none"), ModelConfig()).vectors is None
