@@ -15,7 +15,6 @@ import json
 import os
 import pathlib
 import platform
-import resource
 import shutil
 import statistics
 import subprocess
@@ -131,9 +130,15 @@ def memory(config: EncoderConfig, folder: pathlib.Path, store: pathlib.Path) -> 
 def _measure_memory(folder: str, store: str, config: str) -> None:
     import components.image_featurizer.executor  # noqa: F401 - imports count as before
 
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    before = _peak_mib()
     run_component(EncoderConfig.from_json(config), pathlib.Path(folder), pathlib.Path(store))
-    print(json.dumps([before, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024]))
+    print(json.dumps([before, _peak_mib()]))
+
+
+def _peak_mib() -> float:
+    """Returns the highest resident size of this program so far (getrusage would count the parent's too)."""
+    (line,) = (x for x in pathlib.Path("/proc/self/status").read_text().splitlines() if x.startswith("VmHWM"))
+    return int(line.split()[1]) / 1024
 
 
 def main() -> int:
