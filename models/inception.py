@@ -98,7 +98,10 @@ def randomise(model: keras.Model, seed: int) -> None:
     momenta = [layer.momentum for layer in norms]
     for layer in norms:
         layer.momentum = 0.0
-    model(dead_leaves(rng, _CALIBRATION_IMAGES), training=True)
+    # As a graph, which frees each activation after its last use; run eagerly, Keras keeps all of them: 4 GB more.
+    tf.function(lambda pixels: model(pixels, training=True), autograph=False)(
+        tf.constant(dead_leaves(rng, _CALIBRATION_IMAGES))
+    )
     for layer, momentum in zip(norms, momenta, strict=True):
         layer.momentum = momentum
 
