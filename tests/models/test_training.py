@@ -173,7 +173,7 @@ def test_it_stops_when_the_eval_loss_rises_and_keeps_the_best_weights(
     make_captioner: CaptionerMaker, split, tmp_path
 ):
     captioner = make_captioner(dropout=0.0, fresh=True)
-    config = QUIET.replace(epochs=30, patience=2, learning_rate=3e-2)
+    config = QUIET.replace(epochs=30, patience=2, learning_rate=1e-1)
     evaluation = contradicting(split)
     progress, scalars = fit(captioner, config, split, evaluation, tmp_path)
     losses = [scalars[epoch]["eval_loss"] for epoch in sorted(scalars)]
