@@ -37,7 +37,7 @@ class ImageProjection(keras.layers.Layer):
         self.places = self.add_weight(
             name="places",
             shape=(regions, self.project.units),
-            initializer=keras.initializers.RandomNormal(0.02),
+            initializer=keras.initializers.RandomNormal(stddev=0.5),
         )
 
     def adapt(self, features: np.ndarray) -> None:

@@ -152,8 +152,8 @@ class TrainConfig(Config):
 
     epochs: int = 12
     patience: int = 3
-    batch_size: int = 256
-    learning_rate: float = 2e-3
+    batch_size: int = 128
+    learning_rate: float = 1.5e-3
     weight_decay: float = 1e-4
     clip_norm: float = 5.0
     warmup_share: float = 0.05

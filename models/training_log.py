@@ -85,4 +85,5 @@ class TrainingLog:
             f"{scalars['tokens_per_second']:,.0f} tokens/s, {scalars['seconds']:.0f} s"
             + (f'; "{captions[0]}"' if captions else ""),
             highlight=False,
+            soft_wrap=True,
         )
