@@ -98,7 +98,7 @@ def randomise(model: keras.Model, seed: int) -> None:
     momenta = [layer.momentum for layer in norms]
     for layer in norms:
         layer.momentum = 0.0
-    # As a graph, which frees each activation after its last use; run eagerly, Keras keeps all of them: 4 GB more.
+    # As a graph, which frees each activation after its last use; eagerly Keras keeps them all, 4 GB more.
     tf.function(lambda pixels: model(pixels, training=True), autograph=False)(
         tf.constant(dead_leaves(rng, _CALIBRATION_IMAGES))
     )
