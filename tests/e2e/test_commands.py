@@ -7,7 +7,9 @@ import subprocess
 import sys
 import time
 
+import grpc
 import pytest
+from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from tests.e2e.conftest import Small
 
@@ -18,13 +20,21 @@ def server(small: Small, tmp_path_factory: pytest.TempPathFactory):
     command = [sys.executable, "-m", "pipeline.cli", "serve", "--model-dir", small.paths.serving]
     process = subprocess.Popen([*command, "--port", "0", "--port-file", str(port_file)])
     deadline = time.monotonic() + 120
-    while not port_file.exists():
+    while not _is_ready(port_file):
         assert process.poll() is None
         assert time.monotonic() < deadline
-        time.sleep(0.1)  # another process: there is nothing to wait on but its file
+        time.sleep(0.1)  # another process: there is nothing to wait on but what it says
     yield f"127.0.0.1:{port_file.read_text()}"
     process.send_signal(signal.SIGTERM)
     assert process.wait(60) == 0, "the server drains and ends well"
+
+
+def _is_ready(port_file: pathlib.Path) -> bool:
+    if not port_file.exists():
+        return False
+    with grpc.insecure_channel(f"127.0.0.1:{port_file.read_text()}") as channel:
+        answer = health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(), timeout=10)
+    return answer.status == health_pb2.HealthCheckResponse.SERVING
 
 
 def _caption(*arguments: str) -> subprocess.CompletedProcess[str]:
