@@ -1,5 +1,7 @@
 """Packaging of tfx-captioner. `requirements.lock` pins what the ranges here allow."""
 
+import pathlib
+
 from setuptools import find_packages, setup
 
 # Kept here, not in pyproject.toml, because Beam ships this file to remote workers (`--setup_file`).
@@ -41,7 +43,7 @@ setup(
     name="tfx-captioner",
     version="0.1.0",
     description="Image captioning in production on TFX: train, judge, push and serve over gRPC",
-    long_description=open("README.md", encoding="utf-8").read(),
+    long_description=pathlib.Path(__file__).with_name("README.md").read_text("utf-8"),
     long_description_content_type="text/markdown",
     license="Apache-2.0",
     license_files=["LICENSE"],
