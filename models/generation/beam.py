@@ -18,7 +18,7 @@ class _Loop(NamedTuple):
     Attributes:
       index: int32 [], words written so far.
       alive: int32 [B, K, L], unfinished captions.
-      alive_scores: float32 [B, K], their log-probabilities, falling.
+      alive_scores: float32 [B, K], their log-probabilities; below IMPOSSIBLE for a place that is empty.
       finished: int32 [B, K, L], captions that ended with STOP.
       finished_scores: float32 [B, K], length-normalised, falling; IMPOSSIBLE where there is none yet.
       finished_log_probs: float32 [B, K].
@@ -39,8 +39,9 @@ def beam_search(
 ) -> tuple[tf.Tensor, tf.Tensor]:
     """Writes the `width` best captions an image.
 
-    A finished caption leaves the beam and is kept by log-probability / length ** length_penalty, STOP
-    counted. The search ends when no unfinished caption can still become better than the finished ones.
+    STOP competes with the words: a caption that ends is one of the K and leaves its place empty, so a beam
+    of one is greedy search. It is kept by log-probability / length ** length_penalty, STOP counted. The
+    search ends when no unfinished caption can still become better than the finished ones.
 
     Args:
       step: the model, on N = B * K rows.
@@ -64,7 +65,7 @@ def beam_search(
 
     def going_on(loop: _Loop) -> tf.Tensor:
         # Log-probabilities only fall, so the longest length bounds what an unfinished caption can reach.
-        best_possible = normalised(loop.alive_scores[:, 0], tf.constant(length))
+        best_possible = normalised(tf.reduce_max(loop.alive_scores, axis=1), tf.constant(length))
         worst_finished = loop.finished_scores[:, -1]
         return (loop.index < length) & tf.reduce_any(best_possible > worst_finished)
 
@@ -81,32 +82,24 @@ def beam_search(
         vocabulary = tf.shape(log_probs)[-1]
         scores = loop.alive_scores[..., None] + tf.reshape(log_probs, [batch, width, vocabulary])
 
-        # STOP: the caption moves to the finished ones, if it is among their best.
-        stopped = tf.tensor_scatter_nd_update(
-            tf.transpose(loop.alive, [2, 0, 1]), [[index]], tf.fill([1, batch, width], STOP_ID)
-        )
-        stopped = tf.transpose(stopped, [1, 2, 0])
-        stop_log_probs = scores[..., STOP_ID]
-        stop_scores = tf.where(
-            stop_log_probs > IMPOSSIBLE / 2, normalised(stop_log_probs, index + 1), IMPOSSIBLE
-        )
-        finished_scores, best = tf.math.top_k(tf.concat([loop.finished_scores, stop_scores], 1), width)
-        finished = tf.gather(tf.concat([loop.finished, stopped], 1), best, batch_dims=1)
-        all_log_probs = tf.concat([loop.finished_log_probs, stop_log_probs], 1)
-        finished_log_probs = tf.gather(all_log_probs, best, batch_dims=1)
-
-        # Any other word: the best K continuations go on.
-        not_stop = tf.range(vocabulary) != STOP_ID
-        going = tf.reshape(tf.where(not_stop, scores, 2 * IMPOSSIBLE), [batch, width * vocabulary])
-        alive_scores, best = tf.math.top_k(going, width)
+        scores, best = tf.math.top_k(tf.reshape(scores, [batch, width * vocabulary]), width)
         beams, ids = best // vocabulary, best % vocabulary
-        alive = tf.gather(loop.alive, beams, batch_dims=1)
-        alive = tf.transpose(
-            tf.tensor_scatter_nd_update(tf.transpose(alive, [2, 0, 1]), [[index]], ids[None]), [1, 2, 0]
+        captions = tf.gather(loop.alive, beams, batch_dims=1)
+        captions = tf.transpose(
+            tf.tensor_scatter_nd_update(tf.transpose(captions, [2, 0, 1]), [[index]], ids[None]), [1, 2, 0]
         )
+
+        # Those that end move to the finished ones, if they are among their best, and their place stays empty.
+        ended = ids == STOP_ID
+        ended_scores = tf.where(ended & (scores > IMPOSSIBLE / 2), normalised(scores, index + 1), IMPOSSIBLE)
+        finished_scores, best = tf.math.top_k(tf.concat([loop.finished_scores, ended_scores], 1), width)
+        finished = tf.gather(tf.concat([loop.finished, captions], 1), best, batch_dims=1)
+        log_probs = tf.gather(tf.concat([loop.finished_log_probs, scores], 1), best, batch_dims=1)
+
+        alive_scores = tf.where(ended, 2 * IMPOSSIBLE, scores)
         order = rows(beams)
         state = tf.nest.map_structure(lambda leaf: tf.gather(leaf, order), state)
-        return (_Loop(index + 1, alive, alive_scores, finished, finished_scores, finished_log_probs, state),)
+        return (_Loop(index + 1, captions, alive_scores, finished, finished_scores, log_probs, state),)
 
     blank = tf.fill([batch, width, length], MASK_ID)
     # All beams start alike: only the first may go on, or the beam would hold K copies of one caption.

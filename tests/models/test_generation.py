@@ -93,7 +93,9 @@ def test_greedy_search_takes_the_likeliest_word_each_time():
 
 
 def test_a_beam_of_three_finds_the_likeliest_captions():
-    found = [("b {STOP}", 0.18), ("c d {STOP}", 0.171), ("a {STOP}", 0.15)]
+    # "a STOP" (0.15) is likelier than "a b c STOP", but is the fifth of the second step ("a b" 0.2,
+    # "c d" 0.19, "b STOP" 0.18 are kept): STOP competes with the words, as in a beam of one.
+    found = [("b {STOP}", 0.18), ("c d {STOP}", 0.171), ("a b c {STOP}", 0.08)]
     assert search(width=3, length_penalty=0.0) == found
 
 
