@@ -2,6 +2,9 @@
 
 captioner import flickr8k --source DIR --out data/flickr8k
 captioner run --config flickr8k --data data/flickr8k --root runs/flickr8k
+
+Measured with features of `mixed8` (--set encoder.layer=mixed8) on the 1,000 dev images, beam 5, one seed:
+BLEU-4 0.207, CIDEr-D 0.510; 21 minutes on 2 busy cores. Not measured with the default, `mixed10`.
 """
 
 from models.config import CorpusConfig, EncoderConfig, ModelConfig, TrainConfig
