@@ -133,7 +133,8 @@ def test_images_that_end_early_do_not_disturb_those_that_go_on():
         alone_ids, alone_log_probs = beam_search(lattice.step, state, tf.constant(1), 3, 1.0, Rules(4))
         np.testing.assert_array_equal(ids[row], alone_ids[0])
         np.testing.assert_array_equal(log_probs[row], alone_log_probs[0])
-    greedy_ids, _ = greedy_search(lattice.step, together, tf.constant(3), Rules(4))
+    greedy_ids, greedy_log_probs = greedy_search(lattice.step, together, tf.constant(3), Rules(4))
+    np.testing.assert_allclose(np.exp(greedy_log_probs[:, 0]), [0.08, 0.25, 0.08], rtol=1e-5)
     assert WORDS[greedy_ids[0, 0, 0]] == "a"
     assert WORDS[greedy_ids[1, 0, 0]] == "d"
     np.testing.assert_array_equal(greedy_ids[1, 0, 1:], [STOP_ID, MASK_ID, MASK_ID, MASK_ID])
