@@ -65,7 +65,7 @@ setup(
         "pipeline": ["py.typed", "schemas/*/*.pbtxt", "templates/*"],
         "components": ["py.typed"],
         "models": ["py.typed"],
-        "serving": ["py.typed", "config/*"],
+        "serving": ["py.typed"],
     },
     install_requires=INSTALL_REQUIRES,
     extras_require=EXTRAS,

@@ -86,7 +86,7 @@ def run(
     print(f"\n{scores.sentence(len(pictures))}")
     print(f"Pictures: {report}")
     command = os.path.relpath(sys.argv[0])
-    print(f"Serve it: {command} serve --model-dir {serving}")
+    print(f"Serve it: {command} serve --model-dir {os.path.relpath(serving)}")
     print(f"Ask it:   {command} caption {folder / 'photo.jpg'}")
     (folder / "photo.jpg").write_bytes(pictures[0][1])
     return scores
