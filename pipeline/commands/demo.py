@@ -3,6 +3,8 @@
 import argparse
 import pathlib
 
+from pipeline.commands.run import add_overrides
+
 HELP = "train, judge, push, serve and ask, on generated pictures"
 
 
@@ -18,14 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--eval", type=int, default=200, metavar="N", help="evaluation pictures (200)")
     parser.add_argument("--test", type=int, default=100, metavar="N", help="held-out pictures (100)")
     parser.add_argument("--show", type=int, default=5, metavar="N", help="pictures printed (5)")
-    parser.add_argument(
-        "--set",
-        action="append",
-        default=[],
-        dest="assignments",
-        metavar="PART.OPTION=VALUE",
-        help="override an option of the demo's config, as for 'captioner run'",
-    )
+    add_overrides(parser)
 
 
 def run(args: argparse.Namespace) -> int:

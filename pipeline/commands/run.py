@@ -19,6 +19,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--root", required=True, metavar="DIR", help="metadata, artifacts, features and pushed models"
     )
+    add_overrides(parser)
+
+
+def add_overrides(parser: argparse.ArgumentParser) -> None:
+    """Declares `--set`, kept as `assignments` for `pipeline.config.override`."""
     parser.add_argument(
         "--set",
         action="append",
