@@ -9,7 +9,6 @@ Shapes: B images, K captions an image, R regions, D feature width, V vocabulary,
 import dataclasses
 import os
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -18,11 +17,9 @@ from models import features as names
 from models import preprocessing
 from models.captioner import Captioner, token_losses
 from models.config import CorpusConfig, DecodeConfig
-from models.generation.beam import beam_search
-from models.generation.greedy import greedy_search
-from models.generation.rules import Rules
-from models.generation.sampling import Sampling, sample
+from models.generation.sampling import Sampling
 from models.word_tables import WordTables
+from models.writing import Writer
 
 _STRINGS = tf.TensorSpec([None], tf.string)
 # What a request may say of how captions are written: names as in `DecodeConfig`.
@@ -65,6 +62,7 @@ class ServedCaptioner(tf.Module):
         # The raw variables are held and the Keras model is hidden in a closure: saved through Keras's
         # objects, the variables are written twice and TensorFlow's C++ loader does not find them.
         self._keras = lambda: model
+        self._write = lambda: Writer(model, decode)
         self.variables_to_serve = [variable.value for variable in model.variables]
         self.encoder = encoder
         self.words = WordTables(vocabulary_path)
@@ -137,12 +135,12 @@ class ServedCaptioner(tf.Module):
     def _caption_image_greedily(self, image_bytes):
         """Image files [B] -> one caption each, by greedy search."""
         features, ok = self.encoder.encode(image_bytes)
-        ids, log_probs = self._greedy(features)
+        ids, log_probs = self._write().greedy(features)
         return self._answer(ids, log_probs, _status(ok))
 
     def _caption_features_greedily(self, features):
         """Stored features [B] (float16 bytes) -> one caption each, by greedy search."""
-        ids, log_probs = self._greedy(self._decode_features(features))
+        ids, log_probs = self._write().greedy(self._decode_features(features))
         return self._answer(ids, log_probs, _status(tf.fill([tf.size(features)], True)))
 
     def _score(self, image_bytes, caption):
@@ -173,7 +171,7 @@ class ServedCaptioner(tf.Module):
         where there is no token, else adds up to 1 over regions; these are row by row as in the features.
         """
         features = self._decode_features(features)
-        ids = self._beam(features, 1)[0][:, 0]
+        ids = self._write().beam(features, 1)[0][:, 0]
         start = tf.fill([tf.shape(ids)[0], 1], names.START_ID)
         attention = self._keras().attention(features, tf.concat([start, ids[:, :-1]], axis=1))
         return {
@@ -195,7 +193,7 @@ class ServedCaptioner(tf.Module):
             },
         )
         features = self._decode_features(parsed[names.IMAGE_FEATURES])
-        ids, _ = self._beam(features, 1)
+        ids, _ = self._write().beam(features, 1)
         count = tf.size(examples)
         nll, correct, tokens = self._teacher_forced(features, parsed[names.CAPTIONS], count)
         return {
@@ -209,33 +207,11 @@ class ServedCaptioner(tf.Module):
 
     def caption_greedily(self, features):
         """Features [B, R, D] -> strings [B]."""
-        return self.words.text(self._greedy(features)[0])[:, 0]
-
-    def _rules(self, **options: Any) -> Rules:
-        decode = self._decode
-        defaults = {"min_tokens": decode.min_tokens, "no_repeat_ngram": decode.no_repeat_ngram}
-        return Rules(decode.max_tokens, **(defaults | options))
-
-    def _greedy(self, features):
-        state = self._keras().init_state(features, self._decode.max_tokens + 1)
-        return greedy_search(self._keras().step, state, tf.shape(features)[0], self._rules())
-
-    def _beam(self, features, captions, length_penalty=None, **options):
-        decode = self._decode
-        return beam_search(
-            self._keras().step,
-            self._keras().init_state(features, decode.max_tokens + 1),
-            tf.shape(features)[0],
-            decode.beam_width,
-            decode.length_penalty if length_penalty is None else length_penalty,
-            self._rules(**options),
-            captions,
-        )
+        return self.words.text(self._write().greedy(features)[0])[:, 0]
 
     def _searched(self, features, ok, min_tokens, max_tokens, length_penalty):
-        ids, log_probs = self._beam(
-            features, self._decode.captions, length_penalty, min_tokens=min_tokens, at_most=max_tokens
-        )
+        captions = self._decode.captions
+        ids, log_probs = self._write().beam(features, captions, min_tokens, max_tokens, length_penalty)
         right = self._right_lengths(min_tokens, max_tokens) & _in_bounds(length_penalty, length_penalty >= 0)
         expected = f"expected {self._bounds()} and length_penalty >= 0"
         return self._answer(ids, log_probs, _status(ok, right, expected))
@@ -244,15 +220,8 @@ class ServedCaptioner(tf.Module):
         features, ok = self.encoder.encode(image_bytes)
         # With the image's hash two images of one seed have nothing in common.
         each = tf.strings.to_hash_bucket_fast(image_bytes, 2**31)
-        ids, log_probs = sample(
-            self._keras().step,
-            self._keras().init_state(features, self._decode.max_tokens + 1),
-            tf.shape(features)[0],
-            self._decode.captions,
-            self._rules(min_tokens=min_tokens, at_most=max_tokens),
-            sampling,
-            tf.stack([tf.broadcast_to(seed, tf.shape(each)), each], axis=1),
-        )
+        seeds = tf.stack([tf.broadcast_to(seed, tf.shape(each)), each], axis=1)
+        ids, log_probs = self._write().sample(features, min_tokens, max_tokens, sampling, seeds)
         temperature, top_k, top_p = sampling.temperature, sampling.top_k, sampling.top_p
         right = self._right_lengths(min_tokens, max_tokens) & _in_bounds(temperature, temperature > 0)
         right &= (top_k >= 0) & (top_p > 0) & (top_p <= 1)

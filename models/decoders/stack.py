@@ -9,7 +9,7 @@ from keras import ops
 from models.config import ResolvedModelConfig
 from models.decoders.base import Decoder, DecoderState
 from models.layers.attention import ImageAttention
-from models.layers.image_entry import beside_word, beside_words
+from models.layers.entry import Entry
 from models.layers.sublayer import Sublayer
 
 
@@ -39,8 +39,9 @@ class StackedDecoder(Decoder):
         self.last = Sublayer("layer" if config.normalization == "layer" else "none", False, 0.0)
         self.prefix: keras.layers.Dense | None = None  # as wide as the words, which `build` is told
         # A residual stack has one width throughout; else the first block takes what comes.
-        fits = config.embedding_width == config.width and config.image_entry != "every_step"
-        self.widen = keras.layers.Dense(config.width) if residual and not fits else None
+        every_step = config.image_entry == "every_step"
+        fits = config.embedding_width == config.width and not every_step
+        self.entry = Entry(config.width if residual and not fits else None, every_step)
 
     # --- what subclasses say ---
 
@@ -64,11 +65,8 @@ class StackedDecoder(Decoder):
         if self._config.image_entry == "prefix":
             self.prefix = keras.layers.Dense(width)
             self.prefix.build((batch, image_shape[-1]))
-        if self._config.image_entry == "every_step":
-            width += image_shape[-1]
-        if self.widen:
-            self.widen.build((batch, length, width))
-            width = self._config.width
+        self.entry.build(embedded_shape, (batch, image_shape[-1]))
+        width = self.entry.width
         for block, around in zip(self.blocks, self.around_blocks, strict=True):
             block.build((batch, length, width))
             around.build((batch, length, width), shape)
@@ -80,9 +78,9 @@ class StackedDecoder(Decoder):
 
     def init_state(self, image, max_length):
         mean = ops.mean(image, axis=1)
-        memories = tuple(attention.keys_values(image) for attention in self.attentions)
-        beside = (mean,) if self._config.image_entry == "every_step" else ()
-        state = DecoderState(tuple(self.start(block, image) for block in self.blocks), (memories, beside))
+        memories = tuple(attention.memory(image) for attention in self.attentions)
+        starts = tuple(self.start(block, image) for block in self.blocks)
+        state = DecoderState(starts, (self.entry.memory(mean), memories))
         return self._step(self.prefix(mean), state)[1] if self.prefix else state
 
     def step(self, embedded, index, state):
@@ -92,20 +90,17 @@ class StackedDecoder(Decoder):
 
     def run(self, embedded, image, training, present):
         x, mean = embedded, ops.mean(image, axis=1)
-        if self._config.image_entry == "every_step":
-            x = beside_words(x, mean)
         if self.prefix:
             x = ops.concatenate([self.prefix(mean)[:, None], x], axis=1)
             if present is not None:
                 present = ops.concatenate([ops.ones_like(present[:, :1]), present], axis=1)
-        x = self.widen(x) if self.widen else x
+        x = self.entry(x, mean)
         weights = []
         for layer, (block, around) in enumerate(zip(self.blocks, self.around_blocks, strict=True)):
             x = around.after(x, block(around.before(x), self.start(block, image)), training, present)
             if self.attentions:
                 attention, around = self.attentions[layer], self.around_attentions[layer]
-                keys, values = attention.keys_values(image)
-                context, looked = attention(around.before(x), keys, values)
+                context, looked = attention(around.before(x), image)
                 weights.append(looked)
                 x = around.after(x, context, training, present)
         x = self.last.before(x)
@@ -114,19 +109,15 @@ class StackedDecoder(Decoder):
         return x, weights
 
     def _step(self, x, state):
-        memories, beside = state.image
-        for mean in beside:
-            x = beside_word(x, mean)
-        x = self.widen(x) if self.widen else x
-        images = ops.shape(memories[0][0])[0] if memories else 0
-        states = []
+        beside, memories = state.image
+        x, states = self.entry.step(x, beside), []
         for layer, (block, around) in enumerate(zip(self.blocks, self.around_blocks, strict=True)):
             y, after = self.step_block(block, around.before(x), state.words[layer])
             states.append(after)
             x = around.after(x, y)
             if self.attentions:
                 attention, around = self.attentions[layer], self.around_attentions[layer]
-                x = around.after(x, attention.step(around.before(x), images, *memories[layer]))
+                x = around.after(x, attention.step(around.before(x), memories[layer]))
         return self.last.before(x), DecoderState(tuple(states), state.image)
 
     def _normalization(self, layer: int) -> str:

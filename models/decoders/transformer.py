@@ -5,7 +5,7 @@ from keras import ops
 
 from models.decoders.base import Decoder, DecoderState
 from models.layers.attention import CachePlaces, CausalSelfAttention, ImageAttention
-from models.layers.image_entry import beside_word, beside_words
+from models.layers.entry import Entry
 from models.layers.positions import sinusoids
 from models.layers.sublayer import Sublayer
 
@@ -21,8 +21,9 @@ class TransformerDecoder(Decoder):
         super().__init__(**kwargs)
         self._config = config
         width, layers = config.width, range(config.layers)
-        fits = config.embedding_width == width and config.image_entry != "every_step"
-        self.widen = None if fits else keras.layers.Dense(width)
+        every_step = config.image_entry == "every_step"
+        fits = config.embedding_width == width and not every_step
+        self.entry = Entry(None if fits else width, every_step)
         self.image_attentions = [ImageAttention(config.heads, width, config.key_width) for _ in layers]
         self.self_attentions = [CausalSelfAttention(config.heads, width, config.key_width) for _ in layers]
         self.expand = [keras.layers.Dense(config.feed_forward, activation="relu") for _ in layers]
@@ -34,12 +35,9 @@ class TransformerDecoder(Decoder):
         self.last = Sublayer("layer" if config.normalization == "layer" else "none", False, 0.0)
 
     def build(self, embedded_shape, image_shape):
-        batch, length, width = embedded_shape
+        batch, length, _ = embedded_shape
         shape = (batch, length, self._config.width)
-        if self._config.image_entry == "every_step":
-            width += image_shape[-1]
-        if self.widen:
-            self.widen.build((batch, length, width))
+        self.entry.build(embedded_shape, (batch, image_shape[-1]))
         for layer in range(self._config.layers):
             self.image_attentions[layer].build(shape, image_shape)
             self.self_attentions[layer].build(shape)
@@ -50,15 +48,12 @@ class TransformerDecoder(Decoder):
         self.last.build(shape, shape)
 
     def run(self, embedded, image, training, present):
-        x = embedded
-        if self._config.image_entry == "every_step":
-            x = beside_words(x, ops.mean(image, axis=1))
-        x = self._enter(x, ops.arange(ops.shape(embedded)[1]))
+        x = self.entry(embedded, ops.mean(image, axis=1))
+        x = self._placed(x, ops.arange(ops.shape(x)[1]))
         weights = []
         for layer in range(self._config.layers):
             look, remember, think = self.around[layer]
-            attention = self.image_attentions[layer]
-            context, looked = attention(look.before(x), *attention.keys_values(image))
+            context, looked = self.image_attentions[layer](look.before(x), image)
             weights.append(looked)
             x = look.after(x, context, training, present)
             x = remember.after(x, self.self_attentions[layer](remember.before(x)), training, present)
@@ -67,21 +62,17 @@ class TransformerDecoder(Decoder):
 
     def init_state(self, image, max_length):
         rows = ops.shape(image)[0]
-        beside = (ops.mean(image, axis=1),) if self._config.image_entry == "every_step" else ()
-        memories = tuple(attention.keys_values(image) for attention in self.image_attentions)
+        memories = tuple(attention.memory(image) for attention in self.image_attentions)
         caches = tuple(attention.empty(rows, max_length) for attention in self.self_attentions)
-        return DecoderState(caches, (memories, beside))
+        return DecoderState(caches, (self.entry.memory(ops.mean(image, axis=1)), memories))
 
     def step(self, embedded, index, state):
-        memories, beside = state.image
-        for mean in beside:
-            embedded = beside_word(embedded, mean)
-        x, caches = self._enter(embedded, index), []
-        places = CachePlaces(index, state.words[0][0].shape[-1])
-        images = ops.shape(memories[0][0])[0]
+        beside, memories = state.image
+        x, caches = self._placed(self.entry.step(embedded, beside), index), []
+        places = CachePlaces(ops.shape(x)[0], index, state.words[0][0].shape[1])
         for layer in range(self._config.layers):
             look, remember, think = self.around[layer]
-            y = self.image_attentions[layer].step(look.before(x), images, *memories[layer])
+            y = self.image_attentions[layer].step(look.before(x), memories[layer])
             x = look.after(x, y)
             y, cache = self.self_attentions[layer].step(remember.before(x), places, state.words[layer])
             caches.append(cache)
@@ -89,8 +80,7 @@ class TransformerDecoder(Decoder):
             x = think.after(x, self._feed_forward(layer, think.before(x)))
         return self.last.before(x), DecoderState(tuple(caches), state.image)
 
-    def _enter(self, embedded, positions):
-        x = self.widen(embedded) if self.widen else embedded
+    def _placed(self, x, positions):
         return x + ops.cast(sinusoids(positions, self._config.width), x.dtype)
 
     def _feed_forward(self, layer, x):

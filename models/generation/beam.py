@@ -79,10 +79,7 @@ def beam_search(
     def body(loop: _Loop) -> tuple[_Loop]:
         log_probs, after = step(tf.reshape(loop.ids, [-1]), loop.index, DecoderState(loop.words, state.image))
         log_probs = allow(log_probs, loop.alive, loop.ids, loop.index)
-        vocabulary = log_probs.shape[-1]
-        scores = tf.reshape(loop.scores[..., None] + log_probs, [-1, width * vocabulary])
-        scores, best = tf.math.top_k(scores, width)
-        beams, ids = best // vocabulary, best % vocabulary
+        scores, beams, ids = _best(loop.scores[..., None] + log_probs, width)
         alive = written(tf.gather(loop.alive, beams, batch_dims=1), loop.index, ids)
 
         # Those that end move to the finished ones, if they are among their best; their place stays empty.
@@ -111,3 +108,14 @@ def beam_search(
     lengths = tf.reduce_sum(tf.cast(loop.finished != MASK_ID, tf.float32), axis=-1)
     log_probs = tf.where(lengths > 0, loop.finished_scores * lengths**exponent, IMPOSSIBLE)
     return loop.finished, log_probs
+
+
+def _best(scores: tf.Tensor, width: int) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    """Scores [B, K, V] -> the best `width` of an image, falling: scores, beams and words, [B, width] each."""
+    # No more than `width` different words are among them, and these have the best of the words' best scores:
+    # a search in V numbers an image and then in a few, not in K * V.
+    count = min(width, scores.shape[2])
+    words = tf.math.top_k(tf.reduce_max(scores, axis=1), count).indices
+    few = tf.gather(scores, words, axis=2, batch_dims=1)  # [B, K, count]
+    best, places = tf.math.top_k(tf.reshape(few, [-1, width * count]), width)
+    return best, places // count, tf.gather(words, places % count, batch_dims=1)

@@ -5,6 +5,7 @@ Serving), so the SavedModel is run through the TF1 session loader and through th
 without our packages.
 """
 
+import dataclasses
 import json
 import pathlib
 import subprocess
@@ -142,6 +143,25 @@ def test_options_have_the_defaults_that_were_chosen_at_export(saved):
         assert set(defaults) == optional.get(signature, set())
         for name, value in defaults.items():
             np.testing.assert_allclose(tf.make_ndarray(value), [getattr(DECODE, name)])
+
+
+@pytest.mark.parametrize("signature", [names.FEATURES_SIGNATURE, names.GREEDY_FEATURES_SIGNATURE])
+def test_compiled_by_xla_the_captions_are_the_same_there(tmp_path, saved, stored, vocabulary_path, signature):
+    decode = dataclasses.replace(DECODE, xla=True, no_repeat_ngram=2)
+    shape = (saved.regions, saved.width)
+    encoder = saved.served.encoder
+    plain, compiled = (
+        export.ServedCaptioner(saved.model, encoder, shape, vocabulary_path, CORPUS, config)
+        for config in (dataclasses.replace(decode, xla=False), decode)
+    )
+    compiled.functions = {signature: compiled.functions[signature]}
+    export.save(compiled, str(tmp_path))
+    graph = saved_model_pb2.SavedModel.FromString((tmp_path / "saved_model.pb").read_bytes())
+    functions = graph.meta_graphs[0].graph_def.library.function
+    assert any(function.attr["_XlaMustCompile"].b for function in functions)
+    options = {"max_tokens": [2, 5, 3]} if signature == names.FEATURES_SIGNATURE else {}
+    expected = ask(plain, signature, stored, **options)
+    assert_same(run_elsewhere("C API", tmp_path, signature, features=stored, **options), expected)
 
 
 OTHERS = [

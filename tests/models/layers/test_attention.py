@@ -38,12 +38,11 @@ def test_attention_over_regions_is_keras_attention():
     theirs = keras_attention(*products(ours.query, ours.key, ours.value, ours.output_projection))
     expected, expected_weights = theirs(WORDS, IMAGE, return_attention_scores=True)
 
-    keys, values = ours.keys_values(IMAGE)
-    context, weights = ours(WORDS, keys, values)
+    context, weights = ours(WORDS, IMAGE)
     np.testing.assert_allclose(context, expected, atol=1e-4)
     np.testing.assert_allclose(weights, expected_weights, atol=1e-5)
     # Here the T words are T captions of an image, of which one word each is written.
-    step = ours.step(WORDS.reshape(B * T, H), B, keys, values)
+    step = ours.step(WORDS.reshape(B * T, H), ours.memory(IMAGE))
     np.testing.assert_allclose(np.reshape(step, (B, T, H)), expected, atol=1e-4)
 
 
@@ -59,6 +58,6 @@ def test_attention_over_words_is_keras_causal_attention():
     np.testing.assert_allclose(ours(WORDS), expected, atol=1e-4)
     cache, outputs = ours.empty(B, T + 2), []
     for index in range(T):
-        output, cache = ours.step(WORDS[:, index], CachePlaces(index, T + 2), cache)
+        output, cache = ours.step(WORDS[:, index], CachePlaces(B, index, T + 2), cache)
         outputs.append(output)
     np.testing.assert_allclose(np.stack(outputs, axis=1), expected, atol=1e-4)
