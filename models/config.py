@@ -86,6 +86,10 @@ class TrainConfig(Config):
       steps_per_call: steps between two looks at their loss; with XLA, they are one graph.
       precision: `float32`, `mixed_bfloat16`, `mixed_float16`, or `auto` (`mixed_bfloat16` on GPUs).
       seed: of initial weights, shuffling and dropout.
+      self_critical_epochs: passes over the training images after teacher forcing, in which captions are
+        learned for their CIDEr-D (see `models.self_critical`).
+      self_critical_captions: captions an image that are compared there.
+      self_critical_rate: AdamW's peak rate there.
       sample_captions: eval images captioned each epoch for TensorBoard.
       shuffle_captions: give every image another image's captions. A check of the gate, never a good model.
     """
@@ -102,15 +106,23 @@ class TrainConfig(Config):
     steps_per_call: int = 16
     precision: str = "auto"
     seed: int = 1
+    self_critical_epochs: int = 0
+    self_critical_captions: int = 5
+    self_critical_rate: float = 3e-5
     sample_captions: int = 4
     shuffle_captions: bool = False
 
     def __post_init__(self) -> None:
         for name in ("epochs", "batch_size", "steps_per_call"):
             _require(getattr(self, name) >= 1, f"train.{name} must be 1 or more; got {getattr(self, name)}")
-        for name in ("learning_rate", "clip_norm"):
+        _require(
+            self.self_critical_captions >= 2,
+            "train.self_critical_captions must be 2 or more, to compare them; got "
+            f"{self.self_critical_captions}",
+        )
+        for name in ("learning_rate", "self_critical_rate", "clip_norm"):
             _require(getattr(self, name) > 0, f"train.{name} must be positive; got {getattr(self, name)}")
-        for name in ("patience", "weight_decay", "sample_captions"):
+        for name in ("patience", "weight_decay", "sample_captions", "self_critical_epochs"):
             _require(getattr(self, name) >= 0, f"train.{name} must be 0 or more; got {getattr(self, name)}")
         for name in ("label_smoothing", "weight_average", "warmup_share"):
             _require(

@@ -38,8 +38,12 @@ class DeviceSplit:
         real = rows >= 0
         rows = tf.maximum(rows, 0)
         tokens = tf.cast(tf.gather(self._tokens, rows)[:, :length], tf.int32)
-        features = self._gather(self._features, tf.gather(self._images, rows))
+        features = self.features(tf.gather(self._images, rows))
         return features, tf.where(real[:, None], tokens, MASK_ID)
+
+    def features(self, images):
+        """Images [B] -> features [B, R, D]; -1 gives those of any image."""
+        return self._gather(self._features, tf.maximum(images, 0))
 
 
 def _gather(features, images):

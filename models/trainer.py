@@ -17,6 +17,7 @@ from models import (
     export,
     precision,
     projector,
+    self_critical,
     training,
     training_log,
     warmup,
@@ -70,15 +71,25 @@ def run_fn(fn_args: Any) -> None:
     model.image_projection.adapt(train.features)
     checkpoint_dir = _checkpoint_dir(fn_args)
     loop = training.Training(model, train_config, train, evaluation, checkpoint_dir, strategy)
+    decode = DecodeConfig.from_json(settings["decode"])
+
+    def self_critical_loop() -> self_critical.SelfCriticalTraining:
+        """Made when teacher forcing is done: its optimizer takes memory."""
+        folder = os.path.join(checkpoint_dir, "self_critical")
+        return self_critical.SelfCriticalTraining(
+            model, train_config, decode, train, evaluation, loop.on_device, folder, strategy
+        )
+
     if not distribution.is_chief(strategy):
         loop.fit()
+        if train_config.self_critical_epochs:
+            self_critical_loop().fit()
         return
     # Served in float32 whatever it was trained in. A model of its own also because the variables of several
     # devices are the training's.
     with precision.policy("float32"):
         served_model = Captioner(model_config, words)
         export.build(served_model, feature_shape)
-    decode = DecodeConfig.from_json(settings["decode"])
     served = export.ServedCaptioner(served_model, encoder, feature_shape, vocabulary_path, corpus, decode)
     parameters = sum(variable.value.shape.num_elements() for variable in model.trainable_variables)
     with training_log.TrainingLog(fn_args.model_run_dir, train_config, evaluation, served, parameters) as log:
@@ -87,9 +98,11 @@ def run_fn(fn_args: Any) -> None:
             copy_weights(model, served_model)
             log.on_epoch(epoch, scalars)
 
-        progress = loop.fit(on_epoch, log.on_step)
+        progress, criticised = loop.fit(on_epoch, log.on_step), None
+        if train_config.self_critical_epochs:
+            criticised = self_critical_loop().fit(log.on_self_critical_epoch, log.on_self_critical_step)
     copy_weights(model, served_model)
-    training_log.write_history(fn_args.model_run_dir, parameters, progress)
+    training_log.write_history(fn_args.model_run_dir, parameters, progress, criticised)
     projector.write_projector(
         fn_args.model_run_dir, vocabulary.words, np.asarray(served_model.embed(np.arange(len(vocabulary))))
     )

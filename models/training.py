@@ -5,21 +5,18 @@ else runs in graphs: with XLA one of several steps, else one a step, none of whi
 """
 
 import contextlib
-import dataclasses
 import functools
-import json
 import math
-import os
 import time
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
-from absl import logging
 
-from models import data, device_split, distribution
+from models import data, device_split
 from models.captioner import Captioner, token_losses
+from models.checkpoints import Checkpoints, Progress
 from models.config import TrainConfig
 from models.features import MASK_ID
 from models.optimizer import adamw
@@ -29,22 +26,6 @@ from models.weight_average import WeightAverage
 EpochEnd = Callable[[int, dict[str, float]], None]
 # Called after each call of the graph with (epoch, steps done in it, steps an epoch, its tokens and seconds).
 StepEnd = Callable[[int, int, int, int, float], None]
-
-
-@dataclasses.dataclass
-class Progress:
-    """Where training stands; kept in every checkpoint.
-
-    Attributes:
-      epoch: epochs done.
-      best_loss, best_epoch: lowest eval loss so far (nats a token) and its epoch.
-      history: scalars of each epoch, first to last.
-    """
-
-    epoch: int = 0
-    best_loss: float = math.inf
-    best_epoch: int = 0
-    history: list[dict[str, float]] = dataclasses.field(default_factory=list)
 
 
 class Training:
@@ -61,6 +42,9 @@ class Training:
       checkpoint_dir: where every epoch is kept; a run that finds one there goes on from it. All workers must
         see it; the chief writes.
       strategy: of `models.distribution`; by default, the one device.
+
+    Attributes:
+      on_device: the splits by name (`train`, `eval`) where the steps reach them.
     """
 
     def __init__(
@@ -75,30 +59,24 @@ class Training:
         self._model = model
         self._config = config
         self._strategy = strategy or tf.distribute.get_strategy()
-        self._is_chief = distribution.is_chief(self._strategy)
         self._replicas = self._strategy.num_replicas_in_sync
         self._batch_size = config.batch_size * self._replicas
         self._splits = {"train": train, "eval": evaluation}
         self._steps = data.batch_count(train, self._batch_size)
         on_device = device_split.fits([train, evaluation])
         with self._strategy.scope():
-            self._on_device = {
+            self.on_device = {
                 name: device_split.DeviceSplit(split, on_device) for name, split in self._splits.items()
             }
             self._optimizer = adamw(config, self._steps * config.epochs, self._replicas, model.compute_dtype)
             self._optimizer.build(model.trainable_variables)
             self._average = WeightAverage(model, config.weight_average) if config.weight_average else None
-        self._progress = Progress()
-        self._checkpoint_dir = checkpoint_dir
-        # Raw variables, listed: this does not depend on how Keras names or nests its objects.
-        weights = [variable.value for variable in model.variables]
-        self._best = tf.train.Checkpoint(weights=weights)
-        self._saved_progress = tf.Variable("", dtype=tf.string)
-        self._last = tf.train.Checkpoint(
-            weights=weights,
+        self._checkpoints = Checkpoints(
+            checkpoint_dir,
+            self._strategy,
+            [variable.value for variable in model.variables],
             optimizer=[variable.value for variable in self._optimizer.variables],
             average=self._average.variables if self._average else [],
-            progress=self._saved_progress,
         )
         # XLA compiles for minutes on a CPU and is no faster there. It knows neither several devices nor
         # features on the host.
@@ -115,30 +93,23 @@ class Training:
           FloatingPointError: the training or eval loss is no longer a number.
           RuntimeError: workers see different checkpoints.
         """
-        self._restore()
-        while self._progress.epoch < self._config.epochs and not self._has_stalled():
-            epoch = self._progress.epoch + 1
+        self._checkpoints.restore()
+        while self._checkpoints.progress.epoch < self._config.epochs and not self._has_stalled():
+            epoch = self._checkpoints.progress.epoch + 1
             scalars = self._train_epoch(epoch, on_step)
             with self._average.in_model() if self._average else contextlib.nullcontext():
                 scalars |= self._evaluate()
                 self._require_finite("eval", scalars["eval_loss"], f"after epoch {epoch}")
-                self._progress.epoch = epoch
-                self._progress.history.append({"epoch": epoch, **scalars})
-                if scalars["eval_loss"] < self._progress.best_loss:
-                    self._progress.best_loss, self._progress.best_epoch = scalars["eval_loss"], epoch
-                    if self._is_chief:
-                        self._best.write(self._best_path())
+                self._checkpoints.add(scalars, -scalars["eval_loss"])
                 if on_epoch:
                     on_epoch(epoch, scalars)
-            if self._is_chief:
-                self._save()
-        if self._is_chief:
-            self._best.read(self._best_path()).assert_existing_objects_matched()
-        return self._progress
+            self._checkpoints.save()
+        self._checkpoints.read_best()
+        return self._checkpoints.progress
 
     def _has_stalled(self) -> bool:
-        patience = self._config.patience
-        return bool(patience) and self._progress.epoch - self._progress.best_epoch >= patience
+        patience, progress = self._config.patience, self._checkpoints.progress
+        return bool(patience) and progress.epoch - progress.best_epoch >= patience
 
     def _train_epoch(self, epoch: int, on_step: StepEnd | None) -> dict[str, float]:
         started = time.monotonic()
@@ -186,7 +157,7 @@ class Training:
 
         `step_on` is called with features and tokens in each replica and returns these sums of its batch.
         """
-        split = self._on_device[name]
+        split = self.on_device[name]
 
         def on_replica(rows, length):
             context = tf.distribute.get_replica_context()
@@ -250,44 +221,6 @@ class Training:
         losses, present = token_losses(logits, targets)
         sums = [tf.reduce_sum(losses), _correct(logits, targets, present), tf.reduce_sum(present)]
         return _sum(context, tf.stack(sums))
-
-    # --- checkpoints ---
-
-    def _best_path(self) -> str:
-        return os.path.join(self._checkpoint_dir, f"best-{self._progress.best_epoch}")
-
-    def _save(self) -> None:
-        self._saved_progress.assign(json.dumps(dataclasses.asdict(self._progress)))
-        manager = tf.train.CheckpointManager(self._last, self._checkpoint_dir, max_to_keep=1)
-        manager.save(self._progress.epoch)
-        for path in tf.io.gfile.glob(os.path.join(self._checkpoint_dir, "best-*")):
-            if not path.startswith(self._best_path() + "."):
-                tf.io.gfile.remove(path)
-
-    def _restore(self) -> None:
-        tf.io.gfile.makedirs(self._checkpoint_dir)
-        # A whole checkpoint is the one that the `checkpoint` file names; it is written last, in one piece.
-        path = tf.train.latest_checkpoint(self._checkpoint_dir)
-        if path is not None:
-            self._last.restore(path).assert_existing_objects_matched()
-            self._progress = Progress(**json.loads(self._saved_progress.numpy()))
-            logging.info("going on after epoch %d from %s", self._progress.epoch, path)
-        self._require_same_epoch()
-
-    def _require_same_epoch(self) -> None:
-        """Else the workers would wait for each other for ever."""
-
-        def on_replica(epoch):
-            # A copy, else a strategy takes it for one value that all replicas share.
-            return _sum(tf.distribute.get_replica_context(), tf.identity(epoch))
-
-        total = tf.function(lambda epoch: self._strategy.run(on_replica, args=(epoch,)), autograph=False)
-        sums = self._strategy.experimental_local_results(total(tf.constant(float(self._progress.epoch))))
-        if float(sums[0]) != self._progress.epoch * self._replicas:
-            raise RuntimeError(
-                f"this worker finds {self._progress.epoch} epochs done in {self._checkpoint_dir}, not so "
-                "another: all must see the same folder"
-            )
 
 
 def _sum(context, values):

@@ -8,10 +8,10 @@ import rich.console
 import rich.progress
 import tensorflow as tf
 
+from models.checkpoints import Progress
 from models.config import TrainConfig
 from models.data import Split
 from models.export import ServedCaptioner
-from models.training import Progress
 
 # Of the Trainer's model run: parameters and the scalars of each epoch, for comparisons.
 HISTORY_FILE = "training.json"
@@ -43,12 +43,13 @@ class TrainingLog:
             rich.progress.TextColumn("  training"),
             rich.progress.BarColumn(),
             rich.progress.TextColumn("epoch {task.fields[epoch]} of {task.fields[epochs]}"),
-            rich.progress.TextColumn("{task.fields[rate]:,.0f} tokens/s"),
+            rich.progress.TextColumn("{task.fields[rate]:,.0f} {task.fields[of]}/s"),
             rich.progress.TimeRemainingColumn(),
             console=self._console,
             transient=True,
         )
         self._task: rich.progress.TaskID | None = None
+        self._counted = ""  # by the task
 
     def __enter__(self) -> Self:
         self._console.print(
@@ -63,19 +64,36 @@ class TrainingLog:
 
     def on_step(self, epoch: int, step: int, steps: int, tokens: int, seconds: float) -> None:
         """See `models.training.StepEnd`."""
-        if self._task is None:
-            self._task = self._progress.add_task(
-                "training",
-                total=steps * self._config.epochs,
-                epoch=epoch,
-                epochs=self._config.epochs,
-                rate=0.0,
-            )
-        self._progress.update(
-            self._task,
-            completed=(epoch - 1) * steps + step,
-            epoch=epoch,
-            rate=tokens / max(seconds, 1e-9),
+        self._show(self._config.epochs, epoch, step, steps, tokens, seconds, "tokens")
+
+    def _show(
+        self, epochs: int, epoch: int, step: int, steps: int, count: int, seconds: float, of: str
+    ) -> None:
+        fields: dict[str, Any] = {"epoch": epoch, "epochs": epochs, "of": of}
+        if self._task is None or self._counted != of:
+            if self._task is not None:
+                self._progress.remove_task(self._task)
+            self._task = self._progress.add_task("training", total=steps * epochs, rate=0.0, **fields)
+            self._counted = of
+        done, rate = (epoch - 1) * steps + step, count / max(seconds, 1e-9)
+        self._progress.update(self._task, completed=done, rate=rate, **fields)
+
+    def on_self_critical_step(self, epoch: int, step: int, steps: int, captions: int, seconds: float) -> None:
+        """See `models.training.StepEnd`; counts captions for tokens."""
+        self._show(self._config.self_critical_epochs, epoch, step, steps, captions, seconds, "captions")
+
+    def on_self_critical_epoch(self, epoch: int, scalars: dict[str, float]) -> None:
+        """See `models.training.EpochEnd`."""
+        with self._writer.as_default(step=epoch):
+            for name, value in scalars.items():
+                tf.summary.scalar(f"self_critical/{name}", value)
+        self._writer.flush()
+        self._console.print(
+            f"  self-critical epoch {epoch} of {self._config.self_critical_epochs}: CIDEr-D "
+            f"{scalars['cider_d']:.3f} of captions to learn from, {scalars['eval_cider_d']:.3f} of eval "
+            f"captions, {scalars['captions_per_second']:,.0f} captions/s, {scalars['seconds']:.0f} s",
+            highlight=False,
+            soft_wrap=True,
         )
 
     def on_epoch(self, epoch: int, scalars: dict[str, float]) -> None:
@@ -97,13 +115,21 @@ class TrainingLog:
         )
 
 
-def write_history(directory: str, parameters: int, progress: Progress) -> None:
-    """Writes `training.json`: `{"parameters": int, "epochs": [{"epoch": 1, "loss": ...}, ...]}`.
+def write_history(
+    directory: str, parameters: int, progress: Progress, self_critical: Progress | None = None
+) -> None:
+    """Writes `training.json`: `{"parameters": int, "epochs": [{"epoch": 1, ...}], "self_critical": [...]}`.
 
-    An epoch has `loss` (smoothed as in training) and `eval_loss` (nats a token), `accuracy` and
-    `eval_accuracy` of the next word, `tokens_per_second` and `seconds` of training. What was trained before a
-    kill is there too.
+    An epoch of teacher forcing has `loss` (smoothed as in training) and `eval_loss` (nats a token),
+    `accuracy` and `eval_accuracy` of the next word, `tokens_per_second` and `seconds` of training; a
+    self-critical one has `cider_d` (of the captions learned from), `eval_cider_d`, `captions_per_second` and
+    `seconds`. What was trained before a kill is there too.
     """
     tf.io.gfile.makedirs(directory)
+    history = {
+        "parameters": parameters,
+        "epochs": progress.history,
+        "self_critical": self_critical.history if self_critical else [],
+    }
     with tf.io.gfile.GFile(os.path.join(directory, HISTORY_FILE), "w") as file:
-        json.dump({"parameters": parameters, "epochs": progress.history}, file, indent=1)
+        json.dump(history, file, indent=1)

@@ -12,6 +12,10 @@ class DilatedCNNDecoder(StackedDecoder):
     State of a layer: its last (kernel_size - 1) * dilation inputs.
     """
 
+    def word_activation(self, config):
+        # The talk's first layer is a convolution over one word with this activation.
+        return "relu" if config.preset == "talk2017" else None
+
     def make_block(self, config, layer):
         return CausalConvolution(config.width, config.kernel_size, config.dilations[layer], "relu")
 

@@ -41,7 +41,9 @@ class StackedDecoder(Decoder):
         # A residual stack has one width throughout; else the first block takes what comes.
         every_step = config.image_entry == "every_step"
         fits = config.embedding_width == config.width and not every_step
-        self.entry = Entry(config.width if residual and not fits else None, every_step)
+        self.entry = Entry(
+            config.width if residual and not fits else None, every_step, self.word_activation(config)
+        )
 
     # --- what subclasses say ---
 
@@ -56,6 +58,10 @@ class StackedDecoder(Decoder):
     @abc.abstractmethod
     def step_block(self, block, x, state) -> tuple[Any, Any]:
         """One word `[N, C]` -> (`[N, H]`, next state)."""
+
+    def word_activation(self, config: ResolvedModelConfig) -> str | None:
+        """Of the words as they come in."""
+        return None
 
     # --- the contract ---
 

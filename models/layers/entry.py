@@ -12,10 +12,12 @@ class Entry(keras.layers.Layer):
     Args:
       width: of the projection; None projects nothing, and side by side is what comes out.
       beside: whether the image's vector stands beside the words.
+      activation: of the words, before all else.
     """
 
-    def __init__(self, width: int | None, beside: bool, **kwargs):
+    def __init__(self, width: int | None, beside: bool, activation: str | None = None, **kwargs):
         super().__init__(**kwargs)
+        self._activation = keras.activations.get(activation)
         self._beside = beside
         self.word = keras.layers.Dense(width) if width else None
         self.image = keras.layers.Dense(width, use_bias=False) if width and beside else None
@@ -36,20 +38,24 @@ class Entry(keras.layers.Layer):
 
     def call(self, embedded, vector):
         """Words `[B, T, E]` and the images' vectors `[B, D]` -> `[B, T, width]`."""
-        x = self.word(embedded) if self.word else embedded
+        x = self._projected(embedded)
         for image in self.memory(vector):
             x = self._join(x, image[:, None], (ops.shape(x)[0], ops.shape(x)[1], image.shape[-1]))
         return x
 
     def step(self, embedded, memory):
         """One word a row `[N, E]` and the `memory` of B images -> `[N, width]`; N = B * K, by image."""
-        x = self.word(embedded) if self.word else embedded
+        x = self._projected(embedded)
         for image in memory:
             shape = (ops.shape(image)[0], -1, x.shape[-1])
             x = ops.reshape(x, shape)
             joined = self._join(x, image[:, None], (shape[0], ops.shape(x)[1], image.shape[-1]))
             x = ops.reshape(joined, (-1, joined.shape[-1]))
         return x
+
+    def _projected(self, embedded):
+        x = self._activation(embedded)
+        return self.word(x) if self.word else x
 
     def _join(self, words, image, shape):
         if self.image:

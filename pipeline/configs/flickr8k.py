@@ -17,7 +17,7 @@ CONFIG = PipelineConfig(
     # So small a data set cannot spare the 29 % of captions that have a rare word.
     corpus=CorpusConfig(min_images=5, drop_captions_with_rare_words=False),
     model=ModelConfig(decoder="gated_cnn", mirror_regions=True),
-    train=TrainConfig(epochs=7),
+    train=TrainConfig(epochs=7, self_critical_epochs=2),
     decode=DecodeConfig(no_repeat_ngram=3),
     gate=GateConfig(min_bleu_4=0.12, min_cider_d=0.25),
 )

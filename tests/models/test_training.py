@@ -233,7 +233,7 @@ def test_a_training_that_was_killed_goes_on_to_the_same_weights(
     assert progress.epoch == 4
     assert list(after) == [3, 4], "only what was missing is trained"
     assert [epoch["epoch"] for epoch in progress.history] == [1, 2, 3, 4]
-    assert progress.best_loss == pytest.approx(expected.best_loss, abs=1e-6)
+    assert progress.best == pytest.approx(expected.best, abs=1e-6)
     for name in ("loss", "eval_loss", "accuracy", "eval_accuracy"):
         assert after[4][name] == pytest.approx(scalars[4][name], abs=1e-6)
     for one, other in zip(weights_of(whole), weights_of(resumed), strict=True):
@@ -262,7 +262,7 @@ def test_it_stops_when_the_eval_loss_rises_and_keeps_the_best_weights(
     losses = [scalars[epoch]["eval_loss"] for epoch in sorted(scalars)]
     best = int(np.argmin(losses)) + 1
     assert len(losses) == best + 2 < 30
-    assert (progress.best_epoch, progress.best_loss) == (best, pytest.approx(min(losses)))
+    assert (progress.best_epoch, -progress.best) == (best, pytest.approx(min(losses)))
     assert eval_loss(captioner, evaluation) == pytest.approx(min(losses), abs=1e-5)
     assert losses[-1] > min(losses) + 1e-3, "the last weights are not the best: else nothing is shown"
     assert {path.name.split(".")[0] for path in tmp_path.glob("best-*")} == {f"best-{best}"}
