@@ -2,11 +2,14 @@
 
 import dataclasses
 
+from models.model_config import IMAGE_ENTRIES
 from models.model_config import ModelConfig as ModelConfig
 from models.model_config import ResolvedModelConfig as ResolvedModelConfig
 from models.settings import Config as Config
 from models.settings import choice as _choice
 from models.settings import require as _require
+
+DECODER_NAMES = tuple(IMAGE_ENTRIES)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -198,9 +198,9 @@ class ServedCaptioner(tf.Module):
         nll, correct, tokens = self._teacher_forced(features, parsed[names.CAPTIONS], count)
         return {
             names.CAPTION_OUTPUT: self.words.text(ids)[:, 0],
-            "token_nll": nll,
-            "token_correct": correct,
-            "token_count": tokens,
+            names.TOKEN_NLL_OUTPUT: nll,
+            names.TOKEN_CORRECT_OUTPUT: correct,
+            names.TOKEN_COUNT_OUTPUT: tokens,
         }
 
     # --- their parts ---

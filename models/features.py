@@ -49,5 +49,9 @@ STATUS_NOT_AN_IMAGE: Final = "not an image that can be decoded"
 TOKENS_OUTPUT: Final = "tokens"  # words of a caption and STOP, then ""
 TOKEN_LOG_PROBS_OUTPUT: Final = "token_log_probs"
 ATTENTION_OUTPUT: Final = "attention"
+# Of EVAL_SIGNATURE, sums over all tokens of an image's captions.
+TOKEN_NLL_OUTPUT: Final = "token_nll"  # nats
+TOKEN_CORRECT_OUTPUT: Final = "token_correct"
+TOKEN_COUNT_OUTPUT: Final = "token_count"
 
 MODEL_NAME: Final = "captioner"

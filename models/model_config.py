@@ -64,7 +64,7 @@ class ModelConfig(Config):
     def __post_init__(self) -> None:
         if self.dilations is not None:  # JSON has lists only
             object.__setattr__(self, "dilations", tuple(self.dilations))
-        choice("model.decoder", self.decoder, tuple(_ENTRIES))
+        choice("model.decoder", self.decoder, tuple(IMAGE_ENTRIES))
         choice("model.preset", self.preset, ("default", "talk2017"))
         choice("model.input_representation", self.input_representation, _REPRESENTATIONS)
         choice("model.output_representation", self.output_representation, _REPRESENTATIONS)
@@ -107,8 +107,8 @@ class ResolvedModelConfig(ModelConfig):
 
 
 _REPRESENTATIONS = ("one_hot", "vector", "binary_code", "hybrid")
-# How the image may enter each decoder beside attention.
-_ENTRIES = {
+# By decoder: how the image may enter beside attention.
+IMAGE_ENTRIES = {
     "gru": ("first_state", "prefix", "every_step", "none"),
     "dilated_cnn": ("prefix", "every_step", "none"),
     "gated_cnn": ("prefix", "every_step", "none"),
@@ -175,13 +175,17 @@ def _check(options: dict[str, Any]) -> None:
         require(options[name] >= 0, f"model.{name} must be 0 or more; got {options[name]}")
     require(0 <= options["dropout"] < 1, f"model.dropout must be in [0, 1); got {options['dropout']}")
     choice("model.normalization", options["normalization"], ("layer", "batch", "none"))
-    choice(f"model.image_entry of {options['decoder']}", options["image_entry"], _ENTRIES[options["decoder"]])
+    choice(
+        f"model.image_entry of {options['decoder']}",
+        options["image_entry"],
+        IMAGE_ENTRIES[options["decoder"]],
+    )
     require(
         options["image_attention"] or options["image_entry"] != "none",
         "the decoder would not see the image: set model.image_attention=true or another model.image_entry",
     )
     require(
-        options["image_attention"] or options["decoder"] != "transformer",
+        options["image_attention"] or decoder != "transformer",
         "the transformer always attends to the image; leave model.image_attention out",
     )
     require(

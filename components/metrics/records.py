@@ -2,16 +2,12 @@
 
 import dataclasses
 from collections.abc import Iterable, Mapping
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 import tensorflow_model_analysis as tfma
 
 from models import features
-
-TOKEN_NLL: Final = "token_nll"
-TOKEN_CORRECT: Final = "token_correct"
-TOKEN_COUNT: Final = "token_count"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,7 +61,12 @@ def read_record(extracts: Mapping[str, Any], model_name: str) -> Record:
             "against; the importer rejects such images, so remove it from the eval split or caption it"
         )
     outputs = _of_model(extracts[tfma.PREDICTIONS_KEY], model_name)
-    needed = (features.CAPTION_OUTPUT, TOKEN_NLL, TOKEN_CORRECT, TOKEN_COUNT)
+    needed = (
+        features.CAPTION_OUTPUT,
+        features.TOKEN_NLL_OUTPUT,
+        features.TOKEN_CORRECT_OUTPUT,
+        features.TOKEN_COUNT_OUTPUT,
+    )
     if not isinstance(outputs, Mapping) or not set(needed) <= set(outputs):
         got = ", ".join(sorted(outputs)) if isinstance(outputs, Mapping) else type(outputs).__name__
         raise ValueError(
@@ -75,9 +76,9 @@ def read_record(extracts: Mapping[str, Any], model_name: str) -> Record:
     return Record(
         caption=_text(np.ravel(np.asarray(outputs[features.CAPTION_OUTPUT], dtype=object))[0]),
         references=references,
-        token_nll=float(np.ravel(outputs[TOKEN_NLL])[0]),
-        token_correct=float(np.ravel(outputs[TOKEN_CORRECT])[0]),
-        token_count=float(np.ravel(outputs[TOKEN_COUNT])[0]),
+        token_nll=float(np.ravel(outputs[features.TOKEN_NLL_OUTPUT])[0]),
+        token_correct=float(np.ravel(outputs[features.TOKEN_CORRECT_OUTPUT])[0]),
+        token_count=float(np.ravel(outputs[features.TOKEN_COUNT_OUTPUT])[0]),
     )
 
 

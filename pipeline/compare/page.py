@@ -6,10 +6,11 @@ from collections.abc import Sequence
 
 import jinja2
 
+from models.config import DECODER_NAMES
 from pipeline.compare import charts
 from pipeline.compare.leaderboard import COST, QUALITY, Leaderboard
 from pipeline.compare.pictures import Picture
-from pipeline.compare.plan import DECODERS, Contender
+from pipeline.compare.plan import Contender
 
 
 def write(path: pathlib.Path, title: str, board: Leaderboard, pictures: Sequence[Picture]) -> None:
@@ -43,8 +44,8 @@ def _styles(board: Leaderboard) -> dict[Contender, str]:
     contenders = sorted({row.contender for row in board.rows}, key=lambda contender: contender.name)
     variants = list(dict.fromkeys(_variant(contender) for contender in contenders))
     return {
-        contender: f"colour{DECODERS.index(contender.decoder)} dash{variants.index(_variant(contender)) % 6}"
-        for contender in contenders
+        each: f"colour{DECODER_NAMES.index(each.decoder)} dash{variants.index(_variant(each)) % 6}"
+        for each in contenders
     }
 
 

@@ -4,11 +4,10 @@ import dataclasses
 from collections.abc import Sequence
 from typing import Final
 
-from models.config import ModelConfig
+from models.config import DECODER_NAMES, ModelConfig
 from pipeline.config import PipelineConfig, override
 from pipeline.errors import UserError
 
-DECODERS: Final = ("gru", "dilated_cnn", "gated_cnn", "transformer")
 _CHOSEN_BY: Final = {
     "model.decoder": "--decoders",
     "model.preset": "--presets",
@@ -84,7 +83,7 @@ def plan(
     contenders = [
         Contender(decoder, preset, *pair)
         for preset in (_names("--presets", presets) if presets else [model.preset])
-        for decoder in (DECODERS if decoders == "all" else _names("--decoders", decoders))
+        for decoder in (DECODER_NAMES if decoders == "all" else _names("--decoders", decoders))
         for pair in dict.fromkeys(pairs)
     ]
     configs = [_config(config, contender, assignments) for contender in contenders]

@@ -2,8 +2,8 @@
 
 import pytest
 
-from models.config import ModelConfig
-from pipeline.compare.plan import DECODERS, Contender, Run, plan
+from models.config import DECODER_NAMES, ModelConfig
+from pipeline.compare.plan import Contender, Run, plan
 from pipeline.config import PipelineConfig
 from pipeline.errors import UserError
 
@@ -23,7 +23,7 @@ def runs(
 def test_the_decoders_are_those_that_there_are():
     from models.decoders import DECODERS as built
 
-    assert set(DECODERS) == set(built)
+    assert set(DECODER_NAMES) == set(built)
 
 
 def test_every_contender_runs_with_every_seed_and_no_seed_waits_for_another_contender():
@@ -47,7 +47,7 @@ def test_the_config_decides_what_is_not_asked_for():
 
 
 def test_all_means_every_decoder():
-    assert [run.contender.decoder for run in runs("all")] == list(DECODERS)
+    assert [run.contender.decoder for run in runs("all")] == list(DECODER_NAMES)
 
 
 def test_words_may_go_out_another_way_than_they_come_in():
