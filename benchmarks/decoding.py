@@ -47,6 +47,8 @@ _BEAM = 5
 # Batch size -> least ratio for the Transformer.
 _BARS = {1: 4.0, 32: 5.0}
 
+_OTHERS = ("XLA", "full recomputation", "careful recomputation")
+
 Search = Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]]
 
 
@@ -122,9 +124,11 @@ def compare(decoder: str, batches: list[int], rounds: int, advance: Callable[[],
     rows = []
     for batch in batches:
         features = tf.random.stateless_normal([batch, *_FEATURES], [batch, 1])
-        first, *others = (way(features)[0] for way in ways)  # warm
-        if not all(np.array_equal(first, other) for other in others):
-            raise RuntimeError(f"{decoder}: the ways wrote different captions")
+        (_, expected), *others = (way(features) for way in ways)  # warm
+        for name, (_, log_probs) in zip(_OTHERS, others, strict=True):
+            # Of two captions that are as likely, another way may find the other one.
+            if not np.allclose(expected, log_probs, atol=1e-2):
+                raise RuntimeError(f"{decoder}, batch {batch}: {name} wrote captions of another likelihood")
         times = []
         for _ in range(rounds):
             times.append([seconds(way, features) for way in ways])

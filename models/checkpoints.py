@@ -4,11 +4,17 @@ import dataclasses
 import json
 import math
 import os
+from collections.abc import Callable
 
 import tensorflow as tf
 from absl import logging
 
 from models import distribution
+
+# Called after each epoch with (epoch, scalars by name), while the model has the weights that were judged.
+EpochEnd = Callable[[int, dict[str, float]], None]
+# Called after each step or some with (epoch, steps done in it, steps an epoch, tokens or captions, seconds).
+StepEnd = Callable[[int, int, int, int, float], None]
 
 
 @dataclasses.dataclass
@@ -18,7 +24,7 @@ class Progress:
     Attributes:
       epoch: epochs done.
       best, best_epoch: best score so far (higher is better) and its epoch.
-      history: scalars of each epoch, first to last.
+      history: scalars of each epoch, first to last; with those before the first one where they count.
     """
 
     epoch: int = 0
@@ -51,8 +57,8 @@ class Checkpoints:
         self._directory = directory
         self._strategy = strategy
         self._is_chief = distribution.is_chief(strategy)
-        with strategy.scope():
-            self._saved_progress = tf.Variable("", dtype=tf.string)
+        # Outside the scope of the strategy, which cannot share strings.
+        self._saved_progress = tf.Variable("", dtype=tf.string)
         self._best = tf.train.Checkpoint(weights=weights)
         self._last = tf.train.Checkpoint(weights=weights, progress=self._saved_progress, **others)
 
@@ -71,9 +77,9 @@ class Checkpoints:
             logging.info("going on after epoch %d from %s", self.progress.epoch, path)
         self._require_same_epoch()
 
-    def begin(self, score: float) -> None:
+    def begin(self, scalars: dict[str, float], score: float) -> None:
         """Says what score the weights to begin with have: they are the best until an epoch is better."""
-        self.progress.best = score
+        self.progress.best, self.progress.history = score, [{"epoch": 0, **scalars}]
         self._write_best()
 
     def add(self, scalars: dict[str, float], score: float) -> None:
@@ -93,7 +99,9 @@ class Checkpoints:
         manager = tf.train.CheckpointManager(self._last, self._directory, max_to_keep=1)
         manager.save(self.progress.epoch)
         for path in tf.io.gfile.glob(os.path.join(self._directory, "best-*")):
-            if not path.startswith(self._best_path() + "."):
+            if tf.io.gfile.isdir(path):  # of a write that was cut off
+                tf.io.gfile.rmtree(path)
+            elif not path.startswith(self._best_path() + "."):
                 tf.io.gfile.remove(path)
 
     def read_best(self) -> None:

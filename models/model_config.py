@@ -185,7 +185,7 @@ def _check(options: dict[str, Any]) -> None:
         "the decoder would not see the image: set model.image_attention=true or another model.image_entry",
     )
     require(
-        options["image_attention"] or decoder != "transformer",
+        options["image_attention"] or options["decoder"] != "transformer",
         "the transformer always attends to the image; leave model.image_attention out",
     )
     require(

@@ -8,13 +8,14 @@ between two graphs, one that writes and one that learns.
 Shapes: B images of a replica's part of a batch, K captions an image, L tokens a caption, R x D features.
 """
 
+import math
 import time
 
 import numpy as np
 import tensorflow as tf
 
 from models.captioner import Captioner, token_losses
-from models.checkpoints import Checkpoints, Progress
+from models.checkpoints import Checkpoints, EpochEnd, Progress, StepEnd
 from models.config import DecodeConfig, TrainConfig
 from models.data import Split
 from models.device_split import DeviceSplit
@@ -23,20 +24,28 @@ from models.generation.beam import beam_search
 from models.generation.rules import Rules
 from models.metrics.cider_d import caption_score, document_frequencies, inverse_frequencies
 from models.optimizer import adamw
-from models.training import EpochEnd, StepEnd
 from models.writing import Writer
 
 
-class Scores:
-    """CIDEr-D of captions in ids against all captions of their image in a split.
+class Reward:
+    """CIDEr-D of captions in ids against the captions of their image that a split has.
 
-    STOP is a word here: else captions would learn to end anywhere. An image without captions has no score.
+    Not the number of the Evaluator: STOP is a word here, else captions would learn to end anywhere, and what
+    the corpus leaves out is no reference. An image without captions has no reward.
+
+    Raises:
+      ValueError: fewer than two images have captions: CIDEr-D weighs words by how few images have them.
     """
 
     def __init__(self, split: Split):
         self._references: dict[int, list[list[str]]] = {}
         for image, tokens in zip(split.images.tolist(), split.tokens, strict=True):
             self._references.setdefault(image, []).append(_words(tokens[1:]))
+        if len(self._references) < 2:
+            raise ValueError(
+                "self-critical training needs two images with captions or more in each split; got "
+                f"{len(self._references)}: add images, or set train.self_critical_epochs=0"
+            )
         self._idf = inverse_frequencies(document_frequencies(self._references.values()), len(self.images))
 
     @property
@@ -52,14 +61,15 @@ class Scores:
 class SelfCriticalTraining:
     """Goes on with a captioner that teacher forcing has trained.
 
-    A batch has about `config.batch_size` captions on each device. Dropout and mirroring are off: captions are
-    judged that the model would write. After each epoch, the eval images' captions are scored, and the best
-    weights are kept, which may be those at the beginning.
+    A batch has about `config.batch_size` captions on each device. Dropout and mirroring are off. Captions to
+    learn from come from a plain beam search, ranked by log-probability: what the rules of `decode` forbid,
+    such as repeated n-grams, should lose by its reward. After each epoch, the eval images' captions as
+    `decode` says are rewarded, and the best weights are kept, which may be those at the beginning.
 
     Args:
       model: a trained captioner, made within the scope of `strategy`. The chief's weights count.
       config: how to train.
-      decode: how captions are written when the eval images are scored.
+      decode: longest caption, and how those of the eval images are written.
       train, evaluation: the splits; every worker has all of both.
       on_device: the same by name, as `Training.on_device`.
       checkpoint_dir: as of `Training`, a folder of its own.
@@ -83,10 +93,10 @@ class SelfCriticalTraining:
         self._replicas = self._strategy.num_replicas_in_sync
         # Of these replicas' parts this process counts the scores.
         self._local = [int(replica) for replica in self._results(self._distributed(np.int32))]
-        self._scores = {"train": Scores(train), "eval": Scores(evaluation)}
+        self._rewards = {"train": Reward(train), "eval": Reward(evaluation)}
         self._on_device = on_device
         self._images = max(1, config.batch_size // config.self_critical_captions)
-        steps = -(-len(self._scores["train"].images) // (self._images * self._replicas))
+        steps = -(-len(self._rewards["train"].images) // (self._images * self._replicas))
         with self._strategy.scope():
             self._optimizer = adamw(
                 config.replace(learning_rate=config.self_critical_rate),
@@ -122,18 +132,26 @@ class SelfCriticalTraining:
     def fit(self, on_epoch: EpochEnd | None = None, on_step: StepEnd | None = None) -> Progress:
         """Trains to the last epoch; leaves the best weights in place (on the chief).
 
-        `best` of the progress is the eval images' CIDEr-D.
+        `best` of the progress is the eval images' mean reward, and `best_epoch` 0 if no epoch was better than
+        the beginning. `on_epoch` is called for the beginning, too, as epoch 0.
+
+        Raises:
+          FloatingPointError: the loss is no longer a number.
+          RuntimeError: workers see different checkpoints.
         """
         self._take_the_chiefs_weights()
         self._checkpoints.restore()
         progress = self._checkpoints.progress
         if not progress.epoch:
-            self._checkpoints.begin(self._evaluate())
+            scalars = {"eval_reward": self._evaluate()}
+            self._checkpoints.begin(scalars, scalars["eval_reward"])
+            if on_epoch:
+                on_epoch(0, scalars)
         while progress.epoch < self._config.self_critical_epochs:
             epoch = progress.epoch + 1
             scalars = self._train_epoch(epoch, on_step)
-            scalars["eval_cider_d"] = self._evaluate()
-            self._checkpoints.add(scalars, scalars["eval_cider_d"])
+            scalars["eval_reward"] = self._evaluate()
+            self._checkpoints.add(scalars, scalars["eval_reward"])
             if on_epoch:
                 on_epoch(epoch, scalars)
             self._checkpoints.save()
@@ -143,47 +161,52 @@ class SelfCriticalTraining:
 
     def _train_epoch(self, epoch: int, on_step: StepEnd | None) -> dict[str, float]:
         started, total, captions = time.monotonic(), 0.0, 0
-        images = np.array(self._scores["train"].images, np.int32)
+        images = np.array(self._rewards["train"].images, np.int32)
         batches = self._batches(np.random.default_rng([self._config.seed, 1, epoch]).permutation(images))
         for step, batch in enumerate(batches, start=1):
             mine = self._distributed(lambda replica, batch=batch: batch[replica])
             written = self._write(mine)
-            scores, advantages = self._judged(batch, written)
-            self._learn(mine, written, self._distributed(lambda replica, by=advantages: by[replica]))
-            total += scores
+            rewards, advantages = self._judged(batch, written)
+            loss = self._learn(mine, written, self._distributed(lambda replica, by=advantages: by[replica]))
+            (loss, *_) = self._results(loss)
+            if not math.isfinite(loss):
+                raise FloatingPointError(
+                    f"the self-critical loss is {loss} at step {step} of epoch {epoch}; lower "
+                    f"train.self_critical_rate (now {self._config.self_critical_rate})"
+                )
+            total += rewards
             captions += self._config.self_critical_captions * int((batch >= 0).sum())
             if on_step:
                 on_step(epoch, step, len(batches), captions, time.monotonic() - started)
         seconds = time.monotonic() - started
-        # (Of the captions that were written, not the best: what is learned from.)
         return {
-            "cider_d": total / len(images),
+            "reward": total / len(images),
             "captions_per_second": captions / seconds,
             "seconds": seconds,
         }
 
     def _judged(self, batch: np.ndarray, written) -> tuple[float, dict[int, np.ndarray]]:
-        """Images `[replicas, B]`, their captions -> sum of their mean scores, each replica's advantages."""
+        """Images `[replicas, B]`, their captions -> sum of their mean rewards, each replica's advantages."""
         total, advantages = np.zeros(self._replicas, np.float32), {}
         for replica, ids in zip(self._local, self._results(written), strict=True):
-            scores = np.zeros(ids.shape[:2], np.float32)
+            rewards = np.zeros(ids.shape[:2], np.float32)
             there = (batch[replica] >= 0)[:, None] & (ids[:, :, 0] != MASK_ID)
             for place in zip(*np.nonzero(there), strict=True):
-                scores[place] = self._scores["train"].of(int(batch[replica][place[0]]), ids[place])
-            means = scores.sum(1, keepdims=True) / np.maximum(there.sum(1, keepdims=True), 1)
+                rewards[place] = self._rewards["train"].of(int(batch[replica][place[0]]), ids[place])
+            means = rewards.sum(1, keepdims=True) / np.maximum(there.sum(1, keepdims=True), 1)
             total[replica] = means.sum()
-            advantages[replica] = np.where(there, scores - means, 0).astype(np.float32)
+            advantages[replica] = np.where(there, rewards - means, 0).astype(np.float32)
         return self._total(total), advantages
 
     def _evaluate(self) -> float:
-        """Mean CIDEr-D of the eval images' best captions."""
-        images, total = np.array(self._scores["eval"].images, np.int32), 0.0
+        """Mean reward of the eval images' best captions."""
+        images, total = np.array(self._rewards["eval"].images, np.int32), 0.0
         for batch in self._batches(images):
             written = self._write_best(self._distributed(lambda replica, batch=batch: batch[replica]))
             sums = np.zeros(self._replicas, np.float32)
             for replica, ids in zip(self._local, self._results(written), strict=True):
                 for image, caption in zip(batch[replica].tolist(), ids[:, 0], strict=True):
-                    sums[replica] += self._scores["eval"].of(image, caption) if image >= 0 else 0.0
+                    sums[replica] += self._rewards["eval"].of(image, caption) if image >= 0 else 0.0
             total += self._total(sums)
         return total / len(images)
 
@@ -203,15 +226,17 @@ class SelfCriticalTraining:
         inputs = tf.concat([tf.fill([tf.shape(targets)[0], 1], START_ID), targets[:, :-1]], axis=1)
         features = tf.repeat(self._on_device["train"].features(images), captions, axis=0)
         variables = self._model.trainable_variables
-        count = _sum(tf.math.count_nonzero(targets != MASK_ID, dtype=tf.float32))
+        count = tf.maximum(_sum(tf.math.count_nonzero(targets != MASK_ID, dtype=tf.float32)), 1.0)
         with tf.GradientTape() as tape:
             losses, _ = token_losses(self._model(features, inputs, training=False), targets)
             loss = tf.reduce_sum(tf.reduce_sum(losses, axis=1) * tf.reshape(advantages, [-1])) / count
-            loss = self._optimizer.scale_loss(loss)
+            scaled = self._optimizer.scale_loss(loss)
         gradients = tape.gradient(
-            loss, [v.value for v in variables], unconnected_gradients=tf.UnconnectedGradients.ZERO
+            scaled, [v.value for v in variables], unconnected_gradients=tf.UnconnectedGradients.ZERO
         )
-        self._optimizer.apply(_sum([tf.convert_to_tensor(each) for each in gradients]), variables)
+        *gradients, loss = _sum([*map(tf.convert_to_tensor, gradients), loss])
+        self._optimizer.apply(gradients, variables)
+        return loss
 
     # --- replicas ---
 

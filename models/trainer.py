@@ -12,6 +12,7 @@ import tensorflow_transform as tft
 from absl import logging
 
 from models import (
+    checkpoints,
     data,
     distribution,
     export,
@@ -73,17 +74,18 @@ def run_fn(fn_args: Any) -> None:
     loop = training.Training(model, train_config, train, evaluation, checkpoint_dir, strategy)
     decode = DecodeConfig.from_json(settings["decode"])
 
-    def self_critical_loop() -> self_critical.SelfCriticalTraining:
-        """Made when teacher forcing is done: its optimizer takes memory."""
+    def criticise(**callbacks: Any) -> checkpoints.Progress | None:
+        """Goes on with the trained model, if that is asked for."""
+        if not train_config.self_critical_epochs:
+            return None
         folder = os.path.join(checkpoint_dir, "self_critical")
         return self_critical.SelfCriticalTraining(
             model, train_config, decode, train, evaluation, loop.on_device, folder, strategy
-        )
+        ).fit(**callbacks)
 
     if not distribution.is_chief(strategy):
         loop.fit()
-        if train_config.self_critical_epochs:
-            self_critical_loop().fit()
+        criticise()
         return
     # Served in float32 whatever it was trained in. A model of its own also because the variables of several
     # devices are the training's.
@@ -98,16 +100,17 @@ def run_fn(fn_args: Any) -> None:
             copy_weights(model, served_model)
             log.on_epoch(epoch, scalars)
 
-        progress, criticised = loop.fit(on_epoch, log.on_step), None
-        if train_config.self_critical_epochs:
-            criticised = self_critical_loop().fit(log.on_self_critical_epoch, log.on_self_critical_step)
+        progress = loop.fit(on_epoch, log.on_step)
+        criticised = criticise(on_epoch=log.on_self_critical_epoch, on_step=log.on_self_critical_step)
     copy_weights(model, served_model)
     training_log.write_history(fn_args.model_run_dir, parameters, progress, criticised)
     projector.write_projector(
         fn_args.model_run_dir, vocabulary.words, np.asarray(served_model.embed(np.arange(len(vocabulary))))
     )
     export.save(served, fn_args.serving_model_dir)
-    warmup.write_warmup(fn_args.serving_model_dir)
+    # XLA compiles for each batch size: for all that the embedded server forms.
+    sizes = range(1, 9) if decode.xla else (1, 2, 4, 8)
+    warmup.write_warmup(fn_args.serving_model_dir, warmup.image_requests(warmup.grey_jpeg(), sizes))
     # The export is whole: what a killed run would have gone on from is not needed any more.
     tf.io.gfile.rmtree(checkpoint_dir)
 

@@ -16,16 +16,11 @@ import tensorflow as tf
 
 from models import data, device_split
 from models.captioner import Captioner, token_losses
-from models.checkpoints import Checkpoints, Progress
+from models.checkpoints import Checkpoints, EpochEnd, Progress, StepEnd
 from models.config import TrainConfig
 from models.features import MASK_ID
 from models.optimizer import adamw
 from models.weight_average import WeightAverage
-
-# Called after each epoch with (epoch, scalars by name), while the model has the weights that were judged.
-EpochEnd = Callable[[int, dict[str, float]], None]
-# Called after each call of the graph with (epoch, steps done in it, steps an epoch, its tokens and seconds).
-StepEnd = Callable[[int, int, int, int, float], None]
 
 
 class Training:

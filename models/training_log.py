@@ -63,7 +63,7 @@ class TrainingLog:
         self._writer.close()
 
     def on_step(self, epoch: int, step: int, steps: int, tokens: int, seconds: float) -> None:
-        """See `models.training.StepEnd`."""
+        """See `models.checkpoints.StepEnd`."""
         self._show(self._config.epochs, epoch, step, steps, tokens, seconds, "tokens")
 
     def _show(
@@ -79,25 +79,26 @@ class TrainingLog:
         self._progress.update(self._task, completed=done, rate=rate, **fields)
 
     def on_self_critical_step(self, epoch: int, step: int, steps: int, captions: int, seconds: float) -> None:
-        """See `models.training.StepEnd`; counts captions for tokens."""
+        """See `models.checkpoints.StepEnd`; counts captions for tokens."""
         self._show(self._config.self_critical_epochs, epoch, step, steps, captions, seconds, "captions")
 
     def on_self_critical_epoch(self, epoch: int, scalars: dict[str, float]) -> None:
-        """See `models.training.EpochEnd`."""
+        """See `models.checkpoints.EpochEnd`."""
         with self._writer.as_default(step=epoch):
             for name, value in scalars.items():
                 tf.summary.scalar(f"self_critical/{name}", value)
         self._writer.flush()
-        self._console.print(
-            f"  self-critical epoch {epoch} of {self._config.self_critical_epochs}: CIDEr-D "
-            f"{scalars['cider_d']:.3f} of captions to learn from, {scalars['eval_cider_d']:.3f} of eval "
-            f"captions, {scalars['captions_per_second']:,.0f} captions/s, {scalars['seconds']:.0f} s",
-            highlight=False,
-            soft_wrap=True,
-        )
+        line = f"  before self-critical training: eval reward {scalars['eval_reward']:.3f}"
+        if epoch:
+            line = (
+                f"  self-critical epoch {epoch} of {self._config.self_critical_epochs}: reward "
+                f"{scalars['reward']:.3f}, eval reward {scalars['eval_reward']:.3f}, "
+                f"{scalars['captions_per_second']:,.0f} captions/s, {scalars['seconds']:.0f} s"
+            )
+        self._console.print(line, highlight=False, soft_wrap=True)
 
     def on_epoch(self, epoch: int, scalars: dict[str, float]) -> None:
-        """See `models.training.EpochEnd`."""
+        """See `models.checkpoints.EpochEnd`."""
         captions = [text.decode("utf-8") for text in self._caption(self._samples).numpy()]
         with self._writer.as_default(step=epoch):
             for name, value in scalars.items():
@@ -122,8 +123,9 @@ def write_history(
 
     An epoch of teacher forcing has `loss` (smoothed as in training) and `eval_loss` (nats a token),
     `accuracy` and `eval_accuracy` of the next word, `tokens_per_second` and `seconds` of training; a
-    self-critical one has `cider_d` (of the captions learned from), `eval_cider_d`, `captions_per_second` and
-    `seconds`. What was trained before a kill is there too.
+    self-critical one has `reward` (of the captions learned from; see `models.self_critical.Reward`),
+    `eval_reward`, `captions_per_second` and `seconds`; before the first comes one with epoch 0 and
+    `eval_reward` alone. What was trained before a kill is there too.
     """
     tf.io.gfile.makedirs(directory)
     history = {

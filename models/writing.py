@@ -16,6 +16,8 @@ from models.generation.rules import Rules
 class Writer:
     """Writes captions of features `[B, R, D]`; all ways return ids int32 and log-probabilities float32.
 
+    To be called within a graph: with `decode.xla`, each call outside of one would compile again.
+
     Options of a request that may differ from the config's are numbers or vectors with one an image.
     """
 

@@ -13,8 +13,15 @@ TRANSFORM_SOURCES = tuple(
 EVALUATOR_SOURCES = ("components/metrics", "components/evaluator", "models/metrics")
 METER_SOURCES = ("components/caption_meter", "models/metrics", "serving/saved_model.py", "models/features.py")
 VALIDATOR_SOURCES = ("components/serving_validator", "serving", "models/features.py")
-# The encoder has a fingerprint of its own, and metrics are the Evaluator's.
-_NOT_TRAINER = ("models/metrics", "models/image_encoder.py", "models/inception.py", "models/decode_image.py")
+# The encoder has a fingerprint of its own; these metrics are the Evaluator's alone.
+_NOT_TRAINER = (
+    "models/metrics/rouge_l.py",
+    "models/metrics/scores.py",
+    "models/metrics/tokenizer.py",
+    "models/image_encoder.py",
+    "models/inception.py",
+    "models/decode_image.py",
+)
 
 
 def of_sources(paths: Iterable[str]) -> str:

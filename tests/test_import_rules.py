@@ -32,7 +32,14 @@ WITHIN_MODELS = {
     "models.captioner": ("models.decoders", "models.representations"),
 }
 # What puts the parts together: imported by nothing below it.
-ON_TOP = ("models.projector", "models.trainer", "models.training", "models.training_log", "models.export")
+ON_TOP = (
+    "models.export",
+    "models.projector",
+    "models.self_critical",
+    "models.trainer",
+    "models.training",
+    "models.training_log",
+)
 
 # The dictionaries that say which classes there are.
 REGISTRIES = ("models/decoders/__init__.py", "models/representations/__init__.py")

@@ -7,8 +7,8 @@ queries and keys are W wide, its values U.
 import keras
 from keras import ops
 
-# Finite, so that no row of scores is without a number.
-_NEVER = -1e9
+# Far below any score, and a number in half precision, too.
+_NEVER = -3e4
 
 
 class Heads(keras.layers.Layer):
@@ -77,7 +77,8 @@ class ImageAttention(Heads):
         """Image `[B, R, D]` -> what `step` needs of it: `[B, H, heads * R]`, a bias, `[B, heads * R, width]`.
 
         A step is linear before and after its softmax: words to queries to scores, and weights to values to
-        output. Here the two products of each are multiplied out, once an image.
+        output. Here the two products of each are multiplied out, once an image. That pays while there are few
+        regions: with more than about `width / (heads - 1)` of them a step multiplies more than it saves.
         """
         shape = (-1, image.shape[1], self._heads)
         keys = ops.reshape(self.key(image) * self._scale, (*shape, self._key_width))

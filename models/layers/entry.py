@@ -31,33 +31,34 @@ class Entry(keras.layers.Layer):
             self.image.build(vector_shape)
 
     def memory(self, vector):
-        """The images' vectors `[B, D]` -> what `step` needs of them."""
+        """The images' vectors `[B, D]` -> what `step` needs of them: one tensor, or none."""
         if not self._beside:
             return ()
         return (self.image(vector) if self.image else vector,)
 
     def call(self, embedded, vector):
         """Words `[B, T, E]` and the images' vectors `[B, D]` -> `[B, T, width]`."""
-        x = self._projected(embedded)
-        for image in self.memory(vector):
-            x = self._join(x, image[:, None], (ops.shape(x)[0], ops.shape(x)[1], image.shape[-1]))
-        return x
+        return self._joined(self._projected(embedded), self.memory(vector))
 
     def step(self, embedded, memory):
         """One word a row `[N, E]` and the `memory` of B images -> `[N, width]`; N = B * K, by image."""
         x = self._projected(embedded)
-        for image in memory:
-            shape = (ops.shape(image)[0], -1, x.shape[-1])
-            x = ops.reshape(x, shape)
-            joined = self._join(x, image[:, None], (shape[0], ops.shape(x)[1], image.shape[-1]))
-            x = ops.reshape(joined, (-1, joined.shape[-1]))
-        return x
+        if not memory:
+            return x
+        # An image's captions, of which there is one word each, as the words of one caption.
+        x = self._joined(ops.reshape(x, (ops.shape(memory[0])[0], -1, x.shape[-1])), memory)
+        return ops.reshape(x, (-1, x.shape[-1]))
 
     def _projected(self, embedded):
         x = self._activation(embedded)
         return self.word(x) if self.word else x
 
-    def _join(self, words, image, shape):
+    def _joined(self, words, memory):
+        """Words `[B, T, C]` and the `memory` of B images -> `[B, T, width]`."""
+        if not memory:
+            return words
+        (image,) = memory
         if self.image:
-            return words + image
-        return ops.concatenate([words, ops.broadcast_to(image, shape)], axis=-1)
+            return words + image[:, None]
+        along = (ops.shape(words)[0], ops.shape(words)[1], image.shape[-1])
+        return ops.concatenate([words, ops.broadcast_to(image[:, None], along)], axis=-1)

@@ -51,11 +51,17 @@ QUALITY: Final = (
     Column("greedy_cider_d", "greedy CIDEr-D", ".3f", "one likeliest word after the other"),
     Column("greedy_bleu_4", "greedy BLEU-4", ".3f", "one likeliest word after the other"),
     Column("distinct_captions", "distinct", ".0%", "different captions / images, beam search"),
-    Column("perplexity", "perplexity", ".2f", "exp of nats a token of the human captions; lower is better"),
+    Column(
+        "perplexity",
+        "perplexity",
+        ".2f",
+        "exp of nats a token of human captions; self-critical training raises it",
+    ),
 )
 COST: Final = (
     Column("parameters", "parameters", ",.0f", "trained ones"),
     Column("epoch_seconds", "s an epoch", ".1f", "median epoch"),
+    Column("training_seconds", "training, s", ",.0f", "all epochs, without their evaluation"),
     Column("tokens_per_second", "tokens/s", ",.0f", "median epoch"),
     Column("ms_greedy_1", "greedy ms", ".1f", "a caption from features, one image a request"),
     Column("ms_beam_1", "beam ms", ".1f", "captions of an image from features, one image a request"),

@@ -19,6 +19,7 @@ class Result:
       metrics: by key; see `pipeline.compare.leaderboard.METRICS`.
       epochs: `training.json`'s record of each epoch.
       model: folder of the SavedModel.
+      self_critical: its record of each self-critical epoch.
     """
 
     contender: Contender
@@ -26,6 +27,7 @@ class Result:
     metrics: dict[str, float]
     epochs: list[dict[str, float]]
     model: str
+    self_critical: list[dict[str, float]] = dataclasses.field(default_factory=list)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,6 +73,7 @@ def read(run: Run, runner: Any, pipeline: Any) -> Result:
         {**evaluated, **measured, **_derived(training, evaluated)},
         training["epochs"],
         path_utils.serving_model_path(trained["model"].uri),
+        training["self_critical"],
     )
 
 
@@ -82,5 +85,6 @@ def _derived(training: dict[str, Any], evaluated: dict[str, float]) -> dict[str,
         # Medians: the first epoch also traces and compiles.
         "epoch_seconds": statistics.median(epoch["seconds"] for epoch in epochs),
         "tokens_per_second": statistics.median(epoch["tokens_per_second"] for epoch in epochs),
+        "training_seconds": sum(epoch.get("seconds", 0.0) for epoch in epochs + training["self_critical"]),
         "perplexity": math.exp(evaluated["token_cross_entropy"]),
     }

@@ -55,6 +55,7 @@ def test_two_devices_equal_one(alone, tmp_path):
     both = result_of(start("mirrored", tmp_path))
     assert both["replicas"] == 2
     np.testing.assert_allclose(both["losses"], alone["losses"], rtol=1e-4)
+    np.testing.assert_allclose(both["scores"], alone["scores"], rtol=1e-4)
     np.testing.assert_allclose(both["weights"], alone["weights"], atol=1e-4)
 
 
@@ -76,6 +77,7 @@ def test_two_workers_equal_one(alone, tmp_path):
     assert [result["is_chief"] for result in results] == [True, False]
     for result in results:
         np.testing.assert_allclose(result["losses"], alone["losses"], rtol=1e-4)
+        np.testing.assert_allclose(result["scores"], alone["scores"], rtol=1e-4)
     # The chief has the best weights in place, to export them.
     np.testing.assert_allclose(results[0]["weights"], alone["weights"], atol=1e-4)
 

@@ -3,10 +3,14 @@
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from models import precision, trainer
+from models.decoders import DECODERS
 from models.features import START_ID
-from tests.models.conftest import FEATURE_WIDTH, CaptionerMaker
+from models.generation.beam import beam_search
+from models.generation.rules import Rules
+from tests.models.conftest import FEATURE_WIDTH, WORDS, CaptionerMaker
 
 
 @pytest.mark.parametrize(("can", "expected"), [(True, "mixed_bfloat16"), (False, "float32")])
@@ -52,3 +56,24 @@ def test_what_was_trained_in_half_precision_is_served_in_float32(make_captioner:
     exact, rough = np.array(served(features, tokens)), np.array(trained(features, tokens))
     np.testing.assert_allclose(exact, rough, rtol=0.1, atol=0.3)
     assert np.abs(exact - rough).max() > 1e-4, "both computed in the same precision"
+
+
+@pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
+@pytest.mark.parametrize("decoder", DECODERS)
+def test_captions_are_written_in_half_precision_too(make_captioner: CaptionerMaker, decoder, policy):
+    """As self-critical training does: the state keeps its types, and words come out as all at once."""
+    with precision.policy(policy):
+        captioner = make_captioner(decoder=decoder, regions=4, fresh=True)
+    rng = np.random.default_rng(0)
+    features = rng.normal(size=(2, 4, FEATURE_WIDTH)).astype(np.float32)
+    tokens = rng.integers(5, len(WORDS), (2, 5)).astype(np.int32)
+    state = captioner.init_state(features, 5)
+    kinds = [leaf.dtype for leaf in tf.nest.flatten(state)]
+    expected = keras.ops.log_softmax(captioner(features, tokens))
+    for index in range(5):
+        log_probs, state = captioner.step(tokens[:, index], tf.constant(index), state)
+        np.testing.assert_allclose(log_probs, expected[:, index], atol=0.15)
+        assert [leaf.dtype for leaf in tf.nest.flatten(state)] == kinds
+    first = captioner.init_state(features, 6)
+    _, scores = tf.function(lambda: beam_search(captioner.step, first, tf.constant(2), 3, 1.0, Rules(5)))()
+    assert np.all(np.isfinite(scores))

@@ -11,7 +11,7 @@ from models.config import DecodeConfig, TrainConfig
 from models.device_split import DeviceSplit
 from models.features import MASK_ID, START_ID, STOP_ID
 from models.metrics.cider_d import caption_scores
-from models.self_critical import Scores, SelfCriticalTraining
+from models.self_critical import Reward, SelfCriticalTraining
 from models.training import Training
 from tests.models.conftest import FEATURE_WIDTH, WORDS, CaptionerMaker
 
@@ -49,15 +49,29 @@ def weights_of(captioner) -> list[np.ndarray]:
 
 
 def test_the_score_is_the_metrics_on_words_and_stop(split):
-    scores = Scores(split)
-    assert scores.images == [0, 2, 3]
+    reward = Reward(split)
+    assert reward.images == [0, 2, 3]
     written = ["a cat", "a dog a", "cat dog"]
     references = [[f"{text} STOP".split() for text in CAPTIONS[i : i + 2]] for i in (0, 2, 4)]
     expected = caption_scores([f"{text} STOP".split() for text in written], references)
-    found = [scores.of(image, ids_of(text)) for image, text in zip(scores.images, written, strict=True)]
+    found = [reward.of(image, ids_of(text)) for image, text in zip(reward.images, written, strict=True)]
     assert found == pytest.approx(expected)
     # A caption that does not end as the others do is worth less.
-    assert scores.of(0, ids_of("a cat")[:2]) < found[0]
+    assert reward.of(0, ids_of("a cat")[:2]) < found[0]
+
+
+def test_one_image_with_captions_is_too_few(split):
+    alone = dataclasses.replace(split, tokens=split.tokens[:2], images=split.images[:2])
+    with pytest.raises(ValueError, match=r"two images with captions or more .* got 1: add images, or set"):
+        Reward(alone)
+
+
+def test_a_loss_that_is_not_a_number_stops_with_advice(make_captioner: CaptionerMaker, split, tmp_path):
+    captioner = make_captioner()
+    loop = training(captioner, split, tmp_path)
+    loop._learn = lambda *_: tf.constant(float("nan"))
+    with pytest.raises(FloatingPointError, match=r"nan at step 1 of epoch 1; lower train.self_critical_rate"):
+        loop.fit()
 
 
 def test_captions_come_to_score_better(make_captioner: CaptionerMaker, split, tmp_path):
@@ -68,10 +82,10 @@ def test_captions_come_to_score_better(make_captioner: CaptionerMaker, split, tm
     epochs: list[dict[str, float]] = []
     progress = loop.fit(lambda _, scalars: epochs.append(scalars))
     assert progress.best > before + 1
-    assert epochs[-1]["cider_d"] > epochs[0]["cider_d"] + 0.5
+    assert epochs[-1]["reward"] > epochs[1]["reward"] + 0.5
     # The weights that were best are in place.
     assert loop._evaluate() == pytest.approx(progress.best)
-    assert progress.best == max(epoch["eval_cider_d"] for epoch in epochs)
+    assert progress.best == max(epoch["eval_reward"] for epoch in epochs)
 
 
 def test_what_only_gets_worse_is_given_up(make_captioner: CaptionerMaker, split, tmp_path, monkeypatch):

@@ -70,11 +70,25 @@ def arguments(folder: pathlib.Path, train: TrainConfig) -> types.SimpleNamespace
     )
 
 
+HALF = TrainConfig(epochs=3, batch_size=4, precision="mixed_bfloat16", weight_average=0.9, learning_rate=1e-2)
+
+
+def test_after_teacher_forcing_comes_self_critical_training(exported, tmp_path, capsys):
+    config = HALF.replace(epochs=1, self_critical_epochs=2, self_critical_captions=2, self_critical_rate=1e-2)
+    trainer.run_fn(arguments(tmp_path, config))
+    history = json.loads((tmp_path / "run" / "training.json").read_text())
+    assert [epoch["epoch"] for epoch in history["epochs"]] == [1]
+    before, first, _ = history["self_critical"]
+    assert (before["epoch"], first["epoch"]) == (0, 1)
+    assert set(first) >= {"reward", "eval_reward", "captions_per_second", "seconds"}
+    assert "self-critical epoch 2 of 2: reward" in capsys.readouterr().err
+    assert not list((tmp_path / "checkpoints").iterdir())
+    assert len(exported) == 1
+
+
 def test_a_run_in_half_precision_with_an_average(exported, tmp_path):
     policy = keras.mixed_precision.dtype_policy()
-    config = TrainConfig(
-        epochs=3, batch_size=4, precision="mixed_bfloat16", weight_average=0.9, learning_rate=1e-2
-    )
+    config = HALF
     tf.config.run_functions_eagerly(True)
     try:
         trainer.run_fn(arguments(tmp_path, config))

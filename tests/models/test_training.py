@@ -16,6 +16,7 @@ from models.config import CorpusConfig, ModelConfig, TrainConfig
 from models.features import ACTION_WORDS, MASK_ID, START_ID, STOP_ID
 from models.generation.greedy import greedy_search
 from models.generation.rules import Rules
+from models.representations.base import WordTable
 from models.training import Training
 from models.vocabulary import Vocabulary
 from tests.models.conftest import FEATURE_WIDTH, WORDS, CaptionerMaker
@@ -238,6 +239,30 @@ def test_a_training_that_was_killed_goes_on_to_the_same_weights(
         assert after[4][name] == pytest.approx(scalars[4][name], abs=1e-6)
     for one, other in zip(weights_of(whole), weights_of(resumed), strict=True):
         np.testing.assert_allclose(one, other, atol=1e-6)
+
+
+def test_a_gru_of_full_size_trains_in_several_steps_a_call(tmp_path):
+    """TensorFlow's memory optimizer broke it ("tmp_var already exists") when all steps were in one graph."""
+    words, rng = 2232, np.random.default_rng(0)
+    tokens = np.full((640, 14), MASK_ID, np.int32)
+    for row, count in enumerate(rng.integers(3, 13, len(tokens))):
+        tokens[row, : count + 2] = [START_ID, *rng.integers(5, words, count), STOP_ID]
+    features = rng.normal(size=(len(tokens), 1, 64)).astype(np.float16)
+    large = data.Split(list(map(str, range(640))), features, tokens, np.arange(640, dtype=np.int32))
+    options = {"input_representation": "one_hot", "embedding_width": 200, "preset": "talk2017"}
+    captioner = Captioner(ModelConfig(decoder="gru", **options), WordTable(words, 5))
+    captioner(features[:1], tokens[:1])
+    _, scalars = fit(captioner, TrainConfig(epochs=1), large, large, tmp_path)
+    assert scalars[1]["loss"] < math.log(words)
+
+
+@pytest.mark.usefixtures("eagerly")
+def test_what_a_killed_write_left_is_cleared_away(make_captioner: CaptionerMaker, split, tmp_path):
+    left = tmp_path / "best-1_temp"
+    left.mkdir()
+    (left / "part-00000-of-00001").write_text("half")
+    fit(make_captioner(), QUIET.replace(epochs=2), split, split, tmp_path)
+    assert not left.exists()
 
 
 @pytest.mark.usefixtures("eagerly")

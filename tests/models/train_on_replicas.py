@@ -15,9 +15,10 @@ import tensorflow as tf
 
 from models import data, distribution
 from models.captioner import Captioner
-from models.config import ModelConfig, TrainConfig
+from models.config import DecodeConfig, ModelConfig, TrainConfig
 from models.features import MASK_ID, START_ID, STOP_ID
 from models.representations.base import WordTable
+from models.self_critical import SelfCriticalTraining
 from models.training import Training
 
 GLOBAL_BATCH = 4
@@ -34,7 +35,7 @@ def split() -> data.Split:
 
 
 def train(strategy: tf.distribute.Strategy, checkpoints: str) -> dict[str, list[float]]:
-    """Returns the losses of each epoch, and the weights that were kept, flat.
+    """Returns the losses and scores of each epoch, and the weights that were kept, flat.
 
     However many replicas there are, the global batch and the learning rate are the same. No dropout: each
     replica draws its own. The norm of gradients is bound so low that the bound always acts.
@@ -49,14 +50,29 @@ def train(strategy: tf.distribute.Strategy, checkpoints: str) -> dict[str, list[
         clip_norm=0.1,
         weight_average=0.5,
         steps_per_call=3,
+        self_critical_epochs=2,
+        self_critical_captions=2,
+        self_critical_rate=0.02 / replicas,
     )
     with strategy.scope():
         model_config = ModelConfig(width=8, embedding_width=6, image_width=6, dropout=0.0)
         captioner = Captioner(model_config, WordTable(9, 7))
         captioner(np.zeros((1, 2, 5), np.float32), np.zeros((1, 2), np.int32))
-    progress = Training(captioner, config, split(), split(), checkpoints, strategy).fit()
+    training = Training(captioner, config, split(), split(), checkpoints, strategy)
+    progress = training.fit()
+    criticised = SelfCriticalTraining(
+        captioner,
+        config,
+        DecodeConfig(beam_width=2, captions=1, max_tokens=5),
+        split(),
+        split(),
+        training.on_device,
+        f"{checkpoints}/self_critical",
+        strategy,
+    ).fit()
     return {
         "losses": [epoch[name] for epoch in progress.history for name in ("loss", "eval_loss", "accuracy")],
+        "scores": [epoch[name] for epoch in criticised.history for name in ("eval_reward",)],
         "weights": np.concatenate([weight.numpy().ravel() for weight in captioner.weights]).tolist(),
     }
 
