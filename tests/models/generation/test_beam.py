@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 
 from models.features import MASK_ID, STOP_ID
-from models.generation.beam import beam_search
+from models.generation.beam import _best, beam_search
 from models.generation.greedy import greedy_search
 from models.generation.rules import IMPOSSIBLE, Rules
 from tests.models.generation.lattice import CAPTIONS, NOWHERE, WORDS, Lattice, V, texts
@@ -52,6 +52,16 @@ def test_a_wide_beam_ranks_every_caption_by_its_score(length_penalty):
     assert [text for text in found if text[1] > 1e-6] == [
         (f"{text} {{STOP}}", CAPTIONS[text]) for text in reversed(by_score)
     ]
+
+
+@pytest.mark.parametrize(("beams", "words", "width"), [(1, 9, 1), (3, 9, 3), (5, 4, 5), (5, 40, 5)])
+def test_the_best_of_the_words_best_are_the_best_of_all(beams, words, width):
+    scores = np.random.default_rng(words).normal(size=(6, beams, words)).astype(np.float32)
+    best, from_beams, ids = _best(tf.constant(scores), width)
+    order = np.argsort(-scores.reshape(6, -1), axis=1)[:, :width]
+    np.testing.assert_array_equal(from_beams, order // words)
+    np.testing.assert_array_equal(ids, order % words)
+    np.testing.assert_array_equal(best, np.take_along_axis(scores.reshape(6, -1), order, axis=1))
 
 
 def test_a_narrower_beam_does_not_see_what_starts_unlikely():
