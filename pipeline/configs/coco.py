@@ -14,7 +14,7 @@ CONFIG = PipelineConfig(
     name="coco",
     encoder=EncoderConfig(weights="imagenet", layer="mixed10", pooling="grid", grid_size=4),
     corpus=CorpusConfig(min_images=5),
-    model=ModelConfig(decoder="gated_cnn", mirror_regions=True),
+    model=ModelConfig(decoder="transformer", mirror_regions=True),
     train=TrainConfig(epochs=15, self_critical_epochs=2),
     decode=DecodeConfig(no_repeat_ngram=3),
     gate=GateConfig(min_bleu_4=0.2, min_cider_d=0.6),
