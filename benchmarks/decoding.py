@@ -10,7 +10,7 @@ they differ in the `step` alone:
   image is projected once.
 
 Every caption has 20 words (`min_tokens = max_tokens`), beam 5, vocabulary 7,000, 16 regions, default presets,
-random weights. The bars are on full recomputation.
+random weights. The bars are on full recomputation against the faster of the two with a state.
 
     python -m benchmarks.decoding [--decoders gru,transformer] [--batches 1,32] [--rounds 5]
 """
@@ -113,7 +113,7 @@ def seconds(search: Search, features: tf.Tensor) -> float:
 
 
 def compare(decoder: str, batches: list[int], rounds: int, advance: Callable[[], None]) -> list[list[float]]:
-    """Returns for each batch size ms a caption of the four ways, and two ratios (medians of the rounds)."""
+    """Returns for each batch size ms a caption of the four ways, and three ratios (medians of the rounds)."""
     model = captioner(decoder)
     ways = [
         incremental(model),
@@ -134,7 +134,8 @@ def compare(decoder: str, batches: list[int], rounds: int, advance: Callable[[],
             times.append([seconds(way, features) for way in ways])
             advance()
         each = [1000 * statistics.median(column) / batch for column in zip(*times, strict=True)]
-        ratios = [statistics.median(time[slow] / time[0] for time in times) for slow in (2, 3)]
+        pairs = ((2, 0), (2, 1), (3, 0))
+        ratios = [statistics.median(time[slow] / time[fast] for time in times) for slow, fast in pairs]
         rows.append(each + ratios)
     return rows
 
@@ -150,7 +151,7 @@ def main() -> int:
     args = parser.parse_args()
     decoders = args.decoders.split(",")
     batches = [int(batch) for batch in args.batches.split(",")]
-    console = Console(width=110)
+    console = Console(width=130)
     console.print(
         f"{_WORDS} words, beam {_BEAM}, vocabulary {_VOCABULARY}, {_FEATURES[0]} regions, {os.cpu_count()} "
         f"cores, TensorFlow {tf.__version__}, Python {platform.python_version()}; ms a caption, medians of "
@@ -164,6 +165,7 @@ def main() -> int:
         "full recomputation",
         "careful",
         "full / state",
+        "full / XLA",
         "careful / state",
     )
     fine = True
@@ -171,12 +173,12 @@ def main() -> int:
         task = progress.add_task("decoding", total=len(decoders) * len(batches) * args.rounds)
         for decoder in decoders:
             rows = compare(decoder, batches, args.rounds, lambda: progress.advance(task))
-            for batch, (*milliseconds, full, careful) in zip(batches, rows, strict=True):
+            for batch, (*milliseconds, full, compiled, careful) in zip(batches, rows, strict=True):
                 bar = _BARS.get(batch) if decoder == "transformer" else None
-                fine &= bar is None or full >= bar
+                fine &= bar is None or max(full, compiled) >= bar
                 times = (f"{each:.1f}" for each in milliseconds)
-                shown = f"{full:.1f}" + (f" (bar: {bar:g})" if bar else "")
-                table.add_row(decoder, str(batch), *times, shown, f"{careful:.1f}")
+                shown = f"{compiled:.1f}" + (f" (bar: {bar:g})" if bar else "")
+                table.add_row(decoder, str(batch), *times, f"{full:.1f}", shown, f"{careful:.1f}")
     console.print(table)
     if not fine:
         console.print("UNDER THE BAR")

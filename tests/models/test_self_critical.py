@@ -1,6 +1,7 @@
 """Self-critical training: captions are scored as the metric scores them, and better ones are learned."""
 
 import dataclasses
+from collections.abc import Iterator
 
 import numpy as np
 import pytest
@@ -32,6 +33,14 @@ def split() -> data.Split:
     features = np.random.default_rng(0).normal(size=(4, 1, FEATURE_WIDTH)).astype(np.float16)
     # The second image has no captions.
     return data.Split(list("abcd"), features, tokens, np.array([0, 0, 2, 2, 3, 3], np.int32))
+
+
+@pytest.fixture
+def eagerly() -> Iterator[None]:
+    """Runs the steps op by op: for a few steps this is faster than tracing them first."""
+    tf.config.run_functions_eagerly(True)
+    yield
+    tf.config.run_functions_eagerly(False)
 
 
 def ids_of(caption: str) -> np.ndarray:
@@ -66,6 +75,7 @@ def test_one_image_with_captions_is_too_few(split):
         Reward(alone)
 
 
+@pytest.mark.usefixtures("eagerly")
 def test_a_loss_that_is_not_a_number_stops_with_advice(make_captioner: CaptionerMaker, split, tmp_path):
     captioner = make_captioner()
     loop = training(captioner, split, tmp_path)
@@ -88,6 +98,7 @@ def test_captions_come_to_score_better(make_captioner: CaptionerMaker, split, tm
     assert progress.best == max(epoch["eval_reward"] for epoch in epochs)
 
 
+@pytest.mark.usefixtures("eagerly")
 def test_what_only_gets_worse_is_given_up(make_captioner: CaptionerMaker, split, tmp_path, monkeypatch):
     captioner = make_captioner(dropout=0.0)
     before = weights_of(captioner)
@@ -132,6 +143,7 @@ def test_the_loss_is_that_of_reinforce(make_captioner: CaptionerMaker, split, tm
         np.testing.assert_allclose(one, tf.convert_to_tensor(other), atol=1e-5)
 
 
+@pytest.mark.usefixtures("eagerly")
 def test_a_training_that_was_killed_goes_on_to_the_same_weights(
     make_captioner: CaptionerMaker, split, tmp_path
 ):
@@ -155,6 +167,7 @@ def test_a_training_that_was_killed_goes_on_to_the_same_weights(
         np.testing.assert_allclose(one, other, atol=1e-6)
 
 
+@pytest.mark.usefixtures("eagerly")
 def test_it_goes_on_from_teacher_forcing(make_captioner: CaptionerMaker, split, tmp_path):
     captioner = make_captioner(dropout=0.0, fresh=True)
     captioner.image_projection.adapt(split.features)

@@ -242,7 +242,7 @@ def test_a_training_that_was_killed_goes_on_to_the_same_weights(
 
 
 def test_a_gru_of_full_size_trains_in_several_steps_a_call(tmp_path):
-    """TensorFlow's memory optimizer broke it ("tmp_var already exists") when all steps were in one graph."""
+    """Of this size TensorFlow's memory optimizer broke some when all steps were one graph ("tmp_var")."""
     words, rng = 2232, np.random.default_rng(0)
     tokens = np.full((640, 14), MASK_ID, np.int32)
     for row, count in enumerate(rng.integers(3, 13, len(tokens))):
