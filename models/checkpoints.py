@@ -119,12 +119,10 @@ class Checkpoints:
     def _require_same_epoch(self) -> None:
         """Else the workers would wait for each other for ever."""
 
-        def on_replica(epoch):
-            # A copy, else a strategy takes it for one value that all replicas share.
-            context = tf.distribute.get_replica_context()
-            return context.all_reduce(tf.distribute.ReduceOp.SUM, tf.identity(epoch))
+        def total_on(epoch):
+            return self._strategy.run(distribution.summed, args=(epoch,))
 
-        total = tf.function(lambda epoch: self._strategy.run(on_replica, args=(epoch,)), autograph=False)
+        total = tf.function(total_on, autograph=False)
         sums = self._strategy.experimental_local_results(total(tf.constant(float(self.progress.epoch))))
         if float(sums[0]) != self.progress.epoch * self._strategy.num_replicas_in_sync:
             raise RuntimeError(

@@ -19,6 +19,7 @@ from models.checkpoints import Checkpoints, EpochEnd, Progress, StepEnd
 from models.config import DecodeConfig, TrainConfig
 from models.data import Split
 from models.device_split import DeviceSplit
+from models.distribution import descend, summed
 from models.features import MASK_ID, START_ID, STOP_ID
 from models.generation.beam import beam_search
 from models.generation.rules import Rules
@@ -117,9 +118,9 @@ class SelfCriticalTraining:
         def write(images):
             features = on_device["train"].features(images)
             state = model.init_state(features, rules.length)
-            return beam_search(model.step, state, tf.size(images), config.self_critical_captions, 0.0, rules)[
-                0
-            ]
+            width = config.self_critical_captions
+            captions, _ = beam_search(model.step, state, tf.size(images), width, 0.0, rules)
+            return captions
 
         def write_best(images):
             return Writer(model, decode).beam(on_device["eval"].features(images), 1)[0]
@@ -127,7 +128,7 @@ class SelfCriticalTraining:
         self._write = self._on_replicas(write)
         self._write_best = self._on_replicas(write_best)
         self._learn = self._on_replicas(self._learn_on)
-        self._sum = self._on_replicas(_sum)
+        self._sum = self._on_replicas(summed)
 
     def fit(self, on_epoch: EpochEnd | None = None, on_step: StepEnd | None = None) -> Progress:
         """Trains to the last epoch; leaves the best weights in place (on the chief).
@@ -155,7 +156,6 @@ class SelfCriticalTraining:
             if on_epoch:
                 on_epoch(epoch, scalars)
             self._checkpoints.save()
-            progress = self._checkpoints.progress
         self._checkpoints.read_best()
         return progress
 
@@ -226,17 +226,12 @@ class SelfCriticalTraining:
         inputs = tf.concat([tf.fill([tf.shape(targets)[0], 1], START_ID), targets[:, :-1]], axis=1)
         features = tf.repeat(self._on_device["train"].features(images), captions, axis=0)
         variables = self._model.trainable_variables
-        count = tf.maximum(_sum(tf.math.count_nonzero(targets != MASK_ID, dtype=tf.float32)), 1.0)
+        count = tf.maximum(summed(tf.math.count_nonzero(targets != MASK_ID, dtype=tf.float32)), 1.0)
         with tf.GradientTape() as tape:
             losses, _ = token_losses(self._model(features, inputs, training=False), targets)
             loss = tf.reduce_sum(tf.reduce_sum(losses, axis=1) * tf.reshape(advantages, [-1])) / count
             scaled = self._optimizer.scale_loss(loss)
-        gradients = tape.gradient(
-            scaled, [v.value for v in variables], unconnected_gradients=tf.UnconnectedGradients.ZERO
-        )
-        *gradients, loss = _sum([*map(tf.convert_to_tensor, gradients), loss])
-        self._optimizer.apply(gradients, variables)
-        return loss
+        return descend(self._optimizer, tape, scaled, variables, loss)
 
     # --- replicas ---
 
@@ -266,16 +261,9 @@ class SelfCriticalTraining:
             is_first = tf.distribute.get_replica_context().replica_id_in_sync_group == 0
             for weight in self._weights:
                 own = tf.where(is_first, weight, tf.zeros_like(weight))
-                weight.assign(_sum(own))
+                weight.assign(summed(own))
 
         self._on_replicas(take)()
-
-
-def _sum(values):
-    """The sum over all replicas."""
-    # A copy, else a strategy may take it for one value that all replicas share.
-    values = tf.nest.map_structure(tf.identity, values)
-    return tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, values)
 
 
 def _words(ids: np.ndarray) -> list[str]:

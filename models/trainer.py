@@ -109,8 +109,8 @@ def run_fn(fn_args: Any) -> None:
     )
     export.save(served, fn_args.serving_model_dir)
     # XLA compiles for each batch size: for all that the embedded server forms.
-    sizes = range(1, 9) if decode.xla else (1, 2, 4, 8)
-    warmup.write_warmup(fn_args.serving_model_dir, warmup.image_requests(warmup.grey_jpeg(), sizes))
+    requests = warmup.image_requests(warmup.grey_jpeg(), range(1, 9)) if decode.xla else None
+    warmup.write_warmup(fn_args.serving_model_dir, requests)
     # The export is whole: what a killed run would have gone on from is not needed any more.
     tf.io.gfile.rmtree(checkpoint_dir)
 

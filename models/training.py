@@ -18,6 +18,7 @@ from models import data, device_split
 from models.captioner import Captioner, token_losses
 from models.checkpoints import Checkpoints, EpochEnd, Progress, StepEnd
 from models.config import TrainConfig
+from models.distribution import descend, summed
 from models.features import MASK_ID
 from models.optimizer import adamw
 from models.weight_average import WeightAverage
@@ -158,7 +159,7 @@ class Training:
             context = tf.distribute.get_replica_context()
             # Every n-th caption, so that a batch which is not full is spread over all replicas.
             rows = tf.reshape(rows, [-1, self._replicas])[:, context.replica_id_in_sync_group]
-            return step_on(context, *split.batch(rows, length))
+            return step_on(*split.batch(rows, length))
 
         def on_all(rows, length):
             sums = self._strategy.run(on_replica, args=(rows, length))
@@ -190,37 +191,27 @@ class Training:
         signature.append(tf.TensorSpec([], tf.int32))
         return tf.function(call, signature, autograph=False, jit_compile=True)
 
-    def _train_on(self, context, features, tokens):
+    def _train_on(self, features, tokens):
         targets = tokens[:, 1:]
         # Of the whole batch: the mean over all tokens is not the mean of the replicas' means.
-        count = _sum(context, tf.math.count_nonzero(targets != MASK_ID, dtype=tf.float32))
+        count = summed(tf.math.count_nonzero(targets != MASK_ID, dtype=tf.float32))
         variables = self._model.trainable_variables
         with tf.GradientTape() as tape:
             logits = self._model(features, tokens[:, :-1], training=True)
             losses, present = token_losses(logits, targets, self._config.label_smoothing)
             loss = self._optimizer.scale_loss(tf.reduce_sum(losses) / count)
-        gradients = tape.gradient(
-            loss, [v.value for v in variables], unconnected_gradients=tf.UnconnectedGradients.ZERO
-        )
         sums = tf.stack([tf.reduce_sum(losses), _correct(logits, targets, present)])
-        # Dense, because the norm of sparse parts is not that of their sum.
-        *gradients, sums = _sum(context, [*map(tf.convert_to_tensor, gradients), sums])
-        self._optimizer.apply(gradients, variables)
+        sums = descend(self._optimizer, tape, loss, variables, sums)
         if self._average:
             self._average.update()
         return tf.concat([sums, [count]], axis=0)
 
-    def _evaluate_on(self, context, features, tokens):
+    def _evaluate_on(self, features, tokens):
         targets = tokens[:, 1:]
         logits = self._model(features, tokens[:, :-1], training=False)
         losses, present = token_losses(logits, targets)
         sums = [tf.reduce_sum(losses), _correct(logits, targets, present), tf.reduce_sum(present)]
-        return _sum(context, tf.stack(sums))
-
-
-def _sum(context, values):
-    """The sum over all replicas."""
-    return context.all_reduce(tf.distribute.ReduceOp.SUM, values)
+        return summed(tf.stack(sums))
 
 
 def _correct(logits, targets, present):

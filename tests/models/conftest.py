@@ -1,15 +1,16 @@
 """Tiny vocabularies and captioners for the tests of this folder."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from models import export
 from models.captioner import Captioner
 from models.config import ModelConfig
-from models.features import ACTION_WORDS
+from models.features import ACTION_WORDS, MASK_ID, START_ID, STOP_ID
 from models.representations.base import WordTable
 
 # Two stop words and two others: few enough to write out every caption of three words.
@@ -18,6 +19,20 @@ BASE_SIZE = len(ACTION_WORDS) + 2
 FEATURE_WIDTH = 5
 
 CaptionerMaker = Callable[..., Captioner]
+
+
+def token_rows(captions: Iterable[str], length: int = 8) -> np.ndarray:
+    """Tokens int32 [M, length] of captions in WORDS: START words STOP MASK..."""
+    rows = [[START_ID, *map(WORDS.index, caption.split()), STOP_ID] for caption in captions]
+    return np.array([row + [MASK_ID] * (length - len(row)) for row in rows], np.int32)
+
+
+@pytest.fixture
+def eagerly() -> Iterator[None]:
+    """Runs graphs op by op: for a few steps this is much faster than tracing them first."""
+    tf.config.run_functions_eagerly(True)
+    yield
+    tf.config.run_functions_eagerly(False)
 
 
 def randomise(captioner: Captioner, seed: int) -> None:

@@ -1,7 +1,6 @@
 """Self-critical training: captions are scored as the metric scores them, and better ones are learned."""
 
 import dataclasses
-from collections.abc import Iterator
 
 import numpy as np
 import pytest
@@ -14,7 +13,7 @@ from models.features import MASK_ID, START_ID, STOP_ID
 from models.metrics.cider_d import caption_scores
 from models.self_critical import Reward, SelfCriticalTraining
 from models.training import Training
-from tests.models.conftest import FEATURE_WIDTH, WORDS, CaptionerMaker
+from tests.models.conftest import FEATURE_WIDTH, WORDS, CaptionerMaker, token_rows
 
 # Three images of two captions each.
 CAPTIONS = ["a cat", "the cat", "the dog", "a dog", "cat dog cat", "cat dog"]
@@ -26,21 +25,9 @@ DECODE = DecodeConfig(beam_width=3, captions=1, max_tokens=5)
 
 @pytest.fixture(scope="module")
 def split() -> data.Split:
-    tokens = np.full((len(CAPTIONS), 8), MASK_ID, np.int32)
-    for row, caption in enumerate(CAPTIONS):
-        ids = [START_ID, *map(WORDS.index, caption.split()), STOP_ID]
-        tokens[row, : len(ids)] = ids
     features = np.random.default_rng(0).normal(size=(4, 1, FEATURE_WIDTH)).astype(np.float16)
     # The second image has no captions.
-    return data.Split(list("abcd"), features, tokens, np.array([0, 0, 2, 2, 3, 3], np.int32))
-
-
-@pytest.fixture
-def eagerly() -> Iterator[None]:
-    """Runs the steps op by op: for a few steps this is faster than tracing them first."""
-    tf.config.run_functions_eagerly(True)
-    yield
-    tf.config.run_functions_eagerly(False)
+    return data.Split(list("abcd"), features, token_rows(CAPTIONS), np.array([0, 0, 2, 2, 3, 3], np.int32))
 
 
 def ids_of(caption: str) -> np.ndarray:

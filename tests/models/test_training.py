@@ -3,7 +3,6 @@
 import dataclasses
 import math
 import pathlib
-from collections.abc import Iterator
 
 import keras
 import numpy as np
@@ -19,7 +18,7 @@ from models.generation.rules import Rules
 from models.representations.base import WordTable
 from models.training import Training
 from models.vocabulary import Vocabulary
-from tests.models.conftest import FEATURE_WIDTH, WORDS, CaptionerMaker
+from tests.models.conftest import FEATURE_WIDTH, WORDS, CaptionerMaker, token_rows
 
 # Six images, a caption each, in one length bucket (each bucket is traced apart).
 CAPTIONS = ["a cat", "the dog", "cat dog cat", "dog", "the cat the dog", "a dog a"]
@@ -30,21 +29,9 @@ QUIET = TrainConfig(
 
 @pytest.fixture(scope="module")
 def split() -> data.Split:
-    tokens = np.full((len(CAPTIONS), 8), MASK_ID, np.int32)
-    for row, caption in enumerate(CAPTIONS):
-        ids = [START_ID, *map(WORDS.index, caption.split()), STOP_ID]
-        tokens[row, : len(ids)] = ids
     features = np.random.default_rng(0).normal(size=(len(CAPTIONS), 1, FEATURE_WIDTH)).astype(np.float16)
     images = np.arange(len(CAPTIONS), dtype=np.int32)
-    return data.Split([str(image) for image in images], features, tokens, images)
-
-
-@pytest.fixture
-def eagerly() -> Iterator[None]:
-    """Runs the steps op by op: for a few steps this is much faster than tracing them first."""
-    tf.config.run_functions_eagerly(True)
-    yield
-    tf.config.run_functions_eagerly(False)
+    return data.Split([str(image) for image in images], features, token_rows(CAPTIONS), images)
 
 
 def contradicting(split: data.Split) -> data.Split:
