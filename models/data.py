@@ -2,13 +2,13 @@
 
 import dataclasses
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
 from absl import logging
 
-from models.features import IMAGE_FEATURES, IMAGE_ID, MASK_ID, TOKEN_IDS
+from models.features import ACTION_WORDS, IMAGE_FEATURES, IMAGE_ID, MASK_ID, TOKEN_IDS, UNK_ID
 
 # Captions of about one length share a batch, so that little of it is padding. Bounds on tokens (with START
 # and STOP); each is one trace of the training step, so there are few.
@@ -38,6 +38,11 @@ class Split:
         """Every image with the captions of another: what no model can learn from."""
         order = np.random.default_rng(seed).permutation(len(self.image_ids))
         return dataclasses.replace(self, images=np.roll(order, 1)[np.argsort(order)][self.images])
+
+    def texts(self, words: Sequence[str]) -> Iterator[str]:
+        """Yields every caption as text, `words` being the vocabulary."""
+        for row in self.tokens:
+            yield " ".join(words[token] for token in row if token >= len(ACTION_WORDS) or token == UNK_ID)
 
 
 def load_split(file_patterns, data_accessor, schema, feature_shape: tuple[int, int], length: int) -> Split:

@@ -124,7 +124,8 @@ class ServedCaptioner(tf.Module):
             names.GREEDY_SIGNATURE: signature(self._caption_image_greedily),
             names.GREEDY_FEATURES_SIGNATURE: signature(self._caption_features_greedily),
             names.SCORE_SIGNATURE: signature(self._score, inputs=2),
-            names.EVAL_SIGNATURE: signature(self._evaluate),
+            names.EVAL_SIGNATURE: signature(self._evaluate_examples),
+            names.EVAL_IMAGES_SIGNATURE: signature(self._evaluate_images),
         }
         if self._keras().attention(*_nothing(self._feature_shape)) is not None:
             functions[names.ATTENTION_SIGNATURE] = signature(self._attend)
@@ -179,31 +180,33 @@ class ServedCaptioner(tf.Module):
             names.ATTENTION_OUTPUT: tf.where((ids != names.MASK_ID)[..., None], attention, 0.0),
         }
 
-    def _evaluate(self, examples):
-        """Serialized featurized Examples [B] -> what the Evaluator's metrics read.
+    def _evaluate_examples(self, examples):
+        """Serialized featurized Examples [B] -> what the Evaluator's metrics read; see `_evaluated`."""
+        parsed = _parse(examples, names.IMAGE_FEATURES)
+        features = self._decode_features(parsed[names.IMAGE_FEATURES])
+        return self._evaluated(features, tf.fill([tf.size(examples)], True), parsed[names.CAPTIONS])
 
-        Returns `caption` string [B], the best by beam search, and over all tokens of an image's captions
+    def _evaluate_images(self, examples):
+        """Serialized raw Examples [B] -> the same; of an image that cannot be read, no caption and no token."""
+        parsed = _parse(examples, names.IMAGE_ENCODED)
+        features, ok = self.encoder.encode(parsed[names.IMAGE_ENCODED])
+        return self._evaluated(features, ok, parsed[names.CAPTIONS])
+
+    # --- their parts ---
+
+    def _evaluated(self, features, ok, captions):
+        """Returns `caption` string [B], the best by beam search, and over all tokens of an image's captions
         `token_nll` (nats), `token_correct` and `token_count`, float32 [B].
         """
-        parsed = tf.io.parse_example(
-            examples,
-            {
-                names.IMAGE_FEATURES: tf.io.FixedLenFeature([], tf.string),
-                names.CAPTIONS: tf.io.RaggedFeature(tf.string),
-            },
-        )
-        features = self._decode_features(parsed[names.IMAGE_FEATURES])
         ids, _ = self._write().beam(features, 1)
-        count = tf.size(examples)
-        nll, correct, tokens = self._teacher_forced(features, parsed[names.CAPTIONS], count)
+        sums = self._teacher_forced(features, captions, tf.size(ok))
+        nll, correct, tokens = (tf.where(ok, values, 0.0) for values in sums)
         return {
-            names.CAPTION_OUTPUT: self.words.text(ids)[:, 0],
+            names.CAPTION_OUTPUT: tf.where(ok, self.words.text(ids)[:, 0], ""),
             names.TOKEN_NLL_OUTPUT: nll,
             names.TOKEN_CORRECT_OUTPUT: correct,
             names.TOKEN_COUNT_OUTPUT: tokens,
         }
-
-    # --- their parts ---
 
     def caption_greedily(self, features):
         """Features [B, R, D] -> strings [B]."""
@@ -261,6 +264,14 @@ class ServedCaptioner(tf.Module):
             return tf.math.unsorted_segment_sum(tf.reduce_sum(values, axis=1), rows, count)
 
         return per_image(losses), per_image(right * present), per_image(present)
+
+
+def _parse(examples, image: str):
+    """Serialized Examples [B] -> their image, a string [B] under the name `image`, and their captions."""
+    return tf.io.parse_example(
+        examples,
+        {image: tf.io.FixedLenFeature([], tf.string), names.CAPTIONS: tf.io.RaggedFeature(tf.string)},
+    )
 
 
 def _in_bounds(value, bound):

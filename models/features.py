@@ -10,6 +10,10 @@ SOURCE: Final = "source"
 WIDTH: Final = "width"
 HEIGHT: Final = "height"
 CONTENT_HASH: Final = "content_hash"  # hex SHA-256 of image/encoded
+SPAN: Final = "span"
+OBJECTS: Final = "objects"  # how many are in the image, where the source tells
+PEOPLE: Final = "people"  # likewise
+SLICED: Final = (SOURCE, SPAN, OBJECTS, PEOPLE)  # evaluations are sliced by these
 
 # Added by the ImageFeaturizer, which drops image/encoded.
 IMAGE_FEATURES: Final = "image/features"  # float16 bytes, little-endian, C order [R, D]
@@ -37,7 +41,8 @@ GREEDY_FEATURES_SIGNATURE: Final = "greedy_features"
 SAMPLE_SIGNATURE: Final = "sample"
 SCORE_SIGNATURE: Final = "score"
 ATTENTION_SIGNATURE: Final = "attention"  # only of decoders that attend to regions
-EVAL_SIGNATURE: Final = "eval_examples"
+EVAL_SIGNATURE: Final = "eval_examples"  # featurized Examples
+EVAL_IMAGES_SIGNATURE: Final = "eval_images"  # raw Examples
 IMAGE_BYTES_INPUT: Final = "image_bytes"
 FEATURES_INPUT: Final = "features"  # as IMAGE_FEATURES
 CAPTION_INPUT: Final = "caption"

@@ -15,6 +15,7 @@ from models import (
     checkpoints,
     data,
     distribution,
+    encoder_identity,
     export,
     precision,
     projector,
@@ -29,6 +30,7 @@ from models.config import CorpusConfig, DecodeConfig, ModelConfig, TrainConfig
 from models.features import ACTION_WORDS, MASK_ID
 from models.preprocessing import VOCABULARY_NAME
 from models.representations.base import WordTable
+from models.seen_captions import SeenCaptions
 from models.vocabulary import Vocabulary
 
 
@@ -108,6 +110,8 @@ def run_fn(fn_args: Any) -> None:
         fn_args.model_run_dir, vocabulary.words, np.asarray(served_model.embed(np.arange(len(vocabulary))))
     )
     export.save(served, fn_args.serving_model_dir)
+    encoder_identity.write(fn_args.serving_model_dir, encoder_identity.read(fn_args.base_model))
+    SeenCaptions.of(train.texts(vocabulary.words)).write(fn_args.serving_model_dir)
     # XLA compiles for each batch size: for all that the embedded server forms.
     requests = warmup.image_requests(warmup.grey_jpeg(), range(1, 9)) if decode.xla else None
     warmup.write_warmup(fn_args.serving_model_dir, requests)

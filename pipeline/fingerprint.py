@@ -10,14 +10,26 @@ TRANSFORM_SOURCES = tuple(
     f"models/{name}.py"
     for name in ("config", "features", "preprocessing", "stop_words", "vocabulary", "word_vectors")
 )
-EVALUATOR_SOURCES = ("components/metrics", "components/evaluator", "models/metrics")
+EVALUATOR_SOURCES = (
+    "components/metrics",
+    "components/evaluator",
+    "models/metrics",
+    "models/features.py",
+    "models/seen_captions.py",
+    "models/encoder_identity.py",
+)
 METER_SOURCES = ("components/caption_meter", "models/metrics", "serving/saved_model.py", "models/features.py")
 VALIDATOR_SOURCES = ("components/serving_validator", "serving", "models/features.py")
 # The encoder has a fingerprint of its own; these metrics are the Evaluator's alone.
 _NOT_TRAINER = (
+    "models/metrics/bootstrap.py",
+    "models/metrics/catalogue.py",
+    "models/metrics/cider_d_resampled.py",
+    "models/metrics/diversity.py",
+    "models/metrics/files.py",
+    "models/metrics/meteor.py",
     "models/metrics/rouge_l.py",
     "models/metrics/scores.py",
-    "models/metrics/tokenizer.py",
     "models/image_encoder.py",
     "models/inception.py",
     "models/decode_image.py",

@@ -6,8 +6,10 @@ from typing import Any
 
 from tfx import v1 as tfx
 from tfx.proto import example_gen_pb2
+from tfx.utils import proto_utils
 
 from components.baseline.component import Baseline
+from components.baseline.in_service import NO_MODEL
 from components.caption_meter.component import CaptionMeter
 from components.evaluator.component import CaptionEvaluator
 from components.example_validator.component import StrictExampleValidator
@@ -25,7 +27,12 @@ _BEAM_ARGS = ("--runner=DirectRunner", "--allow_unsafe_triggers")
 
 
 def build(
-    config: PipelineConfig, data: str, paths: Paths, encoder_version: str, in_service: str
+    config: PipelineConfig,
+    data: str,
+    paths: Paths,
+    encoder_version: str,
+    in_service: str,
+    force_bless: str = "",
 ) -> tfx.dsl.Pipeline:
     """Wires a run, from the data to the pushed model.
 
@@ -35,16 +42,12 @@ def build(
       paths: where results go.
       encoder_version: `models.image_encoder.encoder_fingerprint` of the encoder.
       in_service: the model to compare with, of `components.baseline.plan`.
+      force_bless: a person's reason to bless the model whatever the gate says; empty: the gate decides.
     """
     learning = _learn(config, data, paths, encoder_version)
     model = learning.trainer.outputs["model"]
     baseline = Baseline(serving_dir=paths.serving, in_service=in_service)
-    evaluator = CaptionEvaluator(
-        examples=learning.featurized,
-        model=model,
-        baseline_model=baseline.outputs["baseline"],
-        eval_config=build_eval_config(config.gate),
-    )
+    evaluator = _evaluator(config, learning, baseline, force_bless)
     serving_validator = ServingValidator(
         model=model,
         examples=learning.examples,
@@ -73,18 +76,14 @@ def build_comparison(
     """
     learning = _learn(config, data, paths, encoder_version)
     model = learning.trainer.outputs["model"]
-    evaluator = CaptionEvaluator(
-        examples=learning.featurized,
-        model=model,
-        baseline_model=None,
-        eval_config=build_eval_config(config.gate),
-    )
+    baseline = Baseline(serving_dir=paths.serving, in_service=NO_MODEL)
+    evaluator = _evaluator(config, learning, baseline)
     meter = CaptionMeter(
         model=model,
         features=learning.featurized,
         code_version=fingerprint.of_sources(fingerprint.METER_SOURCES),
     )
-    return _pipeline(config, paths, [*learning.nodes, evaluator, meter])
+    return _pipeline(config, paths, [*learning.nodes, baseline, evaluator, meter])
 
 
 @dataclasses.dataclass(frozen=True)
@@ -164,6 +163,21 @@ def _learn(config: PipelineConfig, data: str, paths: Paths, encoder_version: str
         trainer,
     ]
     return _Learning(nodes, example_gen.outputs["examples"], featurized, trainer)
+
+
+def _evaluator(
+    config: PipelineConfig, learning: _Learning, baseline: Any, force_bless: str = ""
+) -> Any:
+    return CaptionEvaluator(
+        features=learning.featurized,
+        examples=learning.examples,
+        model=learning.trainer.outputs["model"],
+        baseline_model=baseline.outputs["baseline"],
+        eval_config=proto_utils.proto_to_json(build_eval_config()),
+        gate=config.gate.gate().to_json(),
+        force_bless=force_bless,
+        code_version=fingerprint.of_sources(fingerprint.EVALUATOR_SOURCES),
+    )
 
 
 def _pipeline(config: PipelineConfig, paths: Paths, nodes: list[Any]) -> tfx.dsl.Pipeline:

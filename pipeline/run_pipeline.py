@@ -12,11 +12,12 @@ from typing import Any
 
 import rich.console
 
+from components.evaluator import verdict as verdicts
+from components.evaluator.verdict import Verdict
 from pipeline import fingerprint, quiet
 from pipeline.config import PipelineConfig, ValidatorConfig
 from pipeline.errors import UserError
 from pipeline.paths import Paths
-from pipeline.verdict import Verdict
 
 
 @dataclasses.dataclass(frozen=True)
@@ -104,14 +105,12 @@ def prepare(config: PipelineConfig) -> tuple[PipelineConfig, str]:
 
 
 def _outcome(runner: Any, pipeline: Any) -> Outcome:
-    from pipeline.verdict import read_verdict
-
     judged = runner.artifacts(pipeline, "CaptionEvaluator")
     tried = runner.artifacts(pipeline, "ServingValidator")["blessing"].custom_properties
     pushed = runner.artifacts(pipeline, "AtomicPusher")["pushed_model"].custom_properties
     refused = "" if tried["blessed"].int_value else tried["reason"].string_value
     return Outcome(
-        read_verdict(judged["evaluation"].uri, judged["blessing"].uri),
+        verdicts.read(os.path.join(judged["blessing"].uri, verdicts.FILE)),
         pushed["pushed_destination"].string_value if pushed["pushed"].int_value else None,
         runner.states["AtomicPusher"] == "cached",
         refused,

@@ -1,53 +1,62 @@
-"""CaptionEvaluator: TFX's Evaluator for a pipeline that always has a baseline artifact, model or not."""
+"""The CaptionEvaluator component: scores candidate and model in service, and blesses the candidate or not."""
 
-from typing import Any
-
-from tfx import types
-from tfx.components import Evaluator
-from tfx.dsl.components.base import executor_spec
+import apache_beam as beam
+from tfx import v1 as tfx
 
 from components.evaluator import executor
 
 
-class CaptionEvaluator(Evaluator):
-    """Scores the candidate and the model in service on the same images and blesses the candidate or not.
+@tfx.dsl.components.component(use_beam=True)
+def CaptionEvaluator(
+    features: tfx.dsl.components.InputArtifact[tfx.types.standard_artifacts.Examples],
+    examples: tfx.dsl.components.InputArtifact[tfx.types.standard_artifacts.Examples],
+    model: tfx.dsl.components.InputArtifact[tfx.types.standard_artifacts.Model],
+    baseline_model: tfx.dsl.components.InputArtifact[tfx.types.standard_artifacts.Model],
+    evaluation: tfx.dsl.components.OutputArtifact[tfx.types.standard_artifacts.ModelEvaluation],
+    blessing: tfx.dsl.components.OutputArtifact[tfx.types.standard_artifacts.ModelBlessing],
+    eval_config: tfx.dsl.components.Parameter[str],
+    gate: tfx.dsl.components.Parameter[str],
+    split: tfx.dsl.components.Parameter[str] = "eval",
+    force_bless: tfx.dsl.components.Parameter[str] = "",
+    code_version: tfx.dsl.components.Parameter[str] = "",
+    beam_pipeline: tfx.dsl.components.BeamComponentParameter[beam.Pipeline] = None,
+) -> None:
+    """Runs TFMA on the candidate, beside the model in service where there is one, and judges by the gate.
 
-    Outputs `evaluation` (ModelEvaluation) and `blessing` (ModelBlessing), as TFX's Evaluator.
+    TFX's Evaluator compares two numbers; this one tells a difference from chance, on the images themselves.
+
+    Args:
+      features: featurized Examples: image id, features and captions.
+      examples: raw Examples, read instead where the two models have different image encoders.
+      model: the candidate.
+      baseline_model: output of `Baseline`; may hold no model.
+      evaluation: as TFX's Evaluator writes it, and the records of all images; see
+        `components.evaluator.records`.
+      blessing: as TFX's Evaluator writes it: a file BLESSED or NOT_BLESSED and the custom property `blessed`
+        (1 or 0), which the Pusher reads; also the file `verdict.json`, and as custom properties `outcome`,
+        `verdict` (the same JSON), `forced`, and each metric over all images.
+      eval_config: `tfma.EvalConfig` as JSON, of `pipeline.eval_config.build_eval_config`.
+      gate: `components.evaluator.rules.Gate` as JSON.
+      split: of both Examples.
+      force_bless: a person's reason to bless the candidate whatever the gate says; empty: the gate decides.
+      code_version: changes when code that matters does; only tells TFX's cache.
+      beam_pipeline: given by TFX.
+
+    Raises:
+      FileNotFoundError: the baseline says that it has a model, and has none.
+      ValueError: an image without captions, or a model without the signature that is evaluated.
     """
-
-    EXECUTOR_SPEC = executor_spec.BeamExecutorSpec(executor.Executor)
-
-    def __init__(
-        self,
-        examples: types.BaseChannel,
-        model: types.BaseChannel,
-        baseline_model: types.BaseChannel | None,
-        eval_config: Any,
-        example_splits: list[str] | None = None,
-    ) -> None:
-        """Checks the gate and constructs the component.
-
-        Args:
-          examples: featurized Examples: image id, features and captions.
-          model: the candidate.
-          baseline_model: output of `Baseline`; may hold no model. None: there is nothing to compare with.
-          eval_config: of `pipeline.eval_config.build_eval_config`.
-          example_splits: default: `eval`.
-
-        Raises:
-          ValueError: `eval_config` has no threshold, so nothing could be refused or blessed.
-        """
-        if not any(
-            metric.HasField("threshold") for spec in eval_config.metrics_specs for metric in spec.metrics
-        ):
-            raise ValueError(
-                "expected an EvalConfig with at least one threshold; got none, and TFX blesses nothing "
-                "without a rule. Set the bounds of the gate"
-            )
-        super().__init__(
-            examples=examples,
-            model=model,
-            baseline_model=baseline_model,
-            eval_config=eval_config,
-            example_splits=example_splits or ["eval"],
-        )
+    del code_version
+    executor.evaluate(
+        features,
+        examples,
+        model,
+        baseline_model,
+        evaluation,
+        blessing,
+        eval_config,
+        gate,
+        split,
+        force_bless,
+        beam_pipeline,
+    )

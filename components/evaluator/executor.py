@@ -1,46 +1,155 @@
-"""Executor of the CaptionEvaluator: TFX's own, which first looks whether there is a baseline at all."""
+"""The CaptionEvaluator's work, apart from TFX's decorator: TFMA over both models, then the gate."""
 
-from typing import Any
+import os
+from typing import Any, Final
 
+import apache_beam as beam
+import tfx.components  # noqa: F401 - TFMA 0.52 has its EvalConfig only after this import
+
+import tensorflow_model_analysis as tfma  # isort: skip
 from absl import logging
-from tfx import types
-from tfx.components.evaluator import executor
+from tensorflow.core.protobuf import saved_model_pb2
+from tfx.components.evaluator import constants
+from tfx.components.util import tfxio_utils
 from tfx.dsl.io import fileio
-from tfx.types import artifact_utils, standard_component_specs
+from tfx.types import artifact_utils
+from tfx.utils import io_utils, path_utils, proto_utils
 
 from components.baseline import in_service
+from components.evaluator import extraction, gate, records, scores, verdict
+from components.evaluator.records import BASELINE, CANDIDATE
+from components.evaluator.rules import Gate
+from models import encoder_identity
+from models import features as names
+from models.metrics import meteor
+from models.metrics.tokenizer import tokenize
+
+# Of images that are decoded and encoded: they take much more memory than features.
+_IMAGE_BATCH: Final = 32
 
 
-class Executor(executor.Executor):
-    """Evaluates the candidate, beside the model in service where there is one."""
+def evaluate(
+    features: Any,
+    examples: Any,
+    model: Any,
+    baseline_model: Any,
+    evaluation: Any,
+    blessing: Any,
+    eval_config: str,
+    gate_json: str,
+    split: str,
+    force_bless: str,
+    beam_pipeline: beam.Pipeline,
+) -> None:
+    """Scores, judges and writes the artifacts; see `component.CaptionEvaluator`."""
+    models = {CANDIDATE: path_utils.serving_model_path(model.uri)}
+    unscorable = ""
+    if _has_model(baseline_model):
+        models[BASELINE] = in_service.saved_model_dir(baseline_model.uri)
+    else:
+        logging.info("No model is in service: the candidate is judged by the absolute bounds only.")
+    same_encoder = len({encoder_identity.read(path) for path in models.values()}) == 1
+    signature = names.EVAL_SIGNATURE if same_encoder else names.EVAL_IMAGES_SIGNATURE
+    if BASELINE in models and signature not in _signatures(models[BASELINE]):
+        unscorable = f"it has no signature {signature!r}, so another version of this software exported it"
+        same_encoder = True
+        del models[BASELINE]
+    data = features if same_encoder else examples
+    _score(_config(eval_config, models, same_encoder), models, data, split, evaluation.uri, beam_pipeline)
 
-    def Do(
-        self,
-        input_dict: dict[str, list[types.Artifact]],
-        output_dict: dict[str, list[types.Artifact]],
-        exec_properties: dict[str, Any],
-    ) -> None:
-        """Runs TFX's Evaluator, without `baseline_model` where the artifact says that no model is in service.
-
-        Without a baseline TFMA skips the comparisons and keeps the absolute bounds.
-
-        Raises:
-          FileNotFoundError: the artifact says that there is a model, and there is none.
-        """
-        baselines = input_dict.get(standard_component_specs.BASELINE_MODEL_KEY) or []
-        if baselines and not _has_model(artifact_utils.get_single_instance(baselines)):
-            logging.info("No model is in service: the candidate is judged by the absolute bounds only.")
-            input_dict = {
-                key: value
-                for key, value in input_dict.items()
-                if key != standard_component_specs.BASELINE_MODEL_KEY
-            }
-        super().Do(input_dict, output_dict, exec_properties)
+    judged = records.read(evaluation.uri)
+    found = scores.read(evaluation.uri)
+    not_computed = _add_meteor(found, judged)
+    decision = gate.judge(
+        Gate.from_json(gate_json),
+        found,
+        judged,
+        not_computed,
+        baseline_version=baseline_model.get_string_custom_property(in_service.VERSION),
+        scored_from="features" if same_encoder else "images",
+        unscorable=unscorable,
+        force=force_bless,
+    )
+    _write(blessing, decision)
 
 
-def _has_model(baseline: types.Artifact) -> bool:
+def _config(text: str, models: dict[str, str], same_encoder: bool) -> Any:
+    config = tfma.EvalConfig()
+    proto_utils.json_to_proto(text, config)
+    config = tfma.utils.update_eval_config_with_defaults(
+        config, has_baseline=BASELINE in models, rubber_stamp=True
+    )
+    for spec in config.model_specs:
+        spec.signature_name = names.EVAL_SIGNATURE if same_encoder else names.EVAL_IMAGES_SIGNATURE
+    tfma.utils.verify_eval_config(config)
+    return config
+
+
+def _score(
+    config: Any, models: dict[str, str], data: Any, split: str, output: str, pipeline: beam.Pipeline
+) -> None:
+    """Runs TFMA: metrics by slice and the record of each image, into folder `output`."""
+    shared = [
+        tfma.default_eval_shared_model(
+            eval_saved_model_path=models[BASELINE if spec.is_baseline else CANDIDATE],
+            model_name=spec.name,
+            eval_config=config,
+        )
+        for spec in config.model_specs
+    ]
+    shared = shared[0] if len(shared) == 1 else shared
+    reader = tfxio_utils.get_tfxio_factory_from_artifact(
+        examples=[data],
+        telemetry_descriptors=["CaptionEvaluator"],
+        schema=None,
+        raw_record_column_name=tfma.constants.ARROW_INPUT_COLUMN,
+    )(io_utils.all_files_pattern(artifact_utils.get_split_uri([data], split)))
+    from_images = config.model_specs[0].signature_name == names.EVAL_IMAGES_SIGNATURE
+    extractors = tfma.default_extractors(eval_shared_model=shared, eval_config=config)
+    _ = (
+        pipeline
+        | "Read" >> reader.BeamSource(batch_size=_IMAGE_BATCH if from_images else None)
+        | "ExtractEvaluateAndWriteResults"
+        >> tfma.ExtractEvaluateAndWriteResults(
+            eval_shared_model=shared,
+            eval_config=config,
+            extractors=extraction.with_records(extractors, models),
+            evaluators=[
+                *tfma.default_evaluators(eval_shared_model=shared, eval_config=config),
+                extraction.record_evaluator(),
+            ],
+            writers=[
+                *tfma.default_writers(output, eval_shared_model=shared, eval_config=config),
+                extraction.record_writer(output),
+            ],
+            output_path=output,
+        )
+    )
+    pipeline.run().wait_until_finish()
+
+
+def _add_meteor(found: scores.Scores, judged: list[records.ImageRecord]) -> dict[str, str]:
+    """Adds METEOR to the scores over all images; returns why it was not computed."""
+    references = [[tokenize(reference) for reference in record.references] for record in judged]
+    for name, by_slice in ((CANDIDATE, found.candidate), (BASELINE, found.baseline)):
+        if not by_slice:
+            continue
+        value = meteor.meteor([tokenize(record.models[name].caption) for record in judged], references)
+        if isinstance(value, meteor.Unavailable):
+            return {"meteor": value.reason}
+        by_slice[scores.OVERALL]["meteor"] = value
+    return {}
+
+
+def _signatures(model_path: str) -> set[str]:
+    with fileio.open(os.path.join(model_path, in_service.SAVED_MODEL_FILE), "rb") as file:
+        content = saved_model_pb2.SavedModel.FromString(file.read())
+    return {name for graph in content.meta_graphs for name in graph.signature_def}
+
+
+def _has_model(baseline: Any) -> bool:
     path = in_service.saved_model_dir(baseline.uri)
-    present = fileio.exists(f"{path}/{in_service.SAVED_MODEL_FILE}")
+    present = fileio.exists(os.path.join(path, in_service.SAVED_MODEL_FILE))
     declared = _declared(baseline)
     if declared and not present:
         raise FileNotFoundError(
@@ -50,7 +159,7 @@ def _has_model(baseline: types.Artifact) -> bool:
     return present and declared is not False
 
 
-def _declared(baseline: types.Artifact) -> bool | None:
+def _declared(baseline: Any) -> bool | None:
     """Returns what the artifact says of itself; None where it says nothing.
 
     Kubeflow hands numbers over as doubles, where the local orchestrator keeps integers.
@@ -60,3 +169,23 @@ def _declared(baseline: types.Artifact) -> bool | None:
         return None
     value = properties[in_service.HAS_MODEL]
     return bool(value.int_value or value.double_value)
+
+
+def _write(blessing: Any, decision: verdict.Verdict) -> None:
+    """Writes the blessing as TFX's Evaluator does, with the reasons beside it."""
+    decision.write(os.path.join(blessing.uri, verdict.FILE))
+    mark, other = constants.BLESSED_FILE_NAME, constants.NOT_BLESSED_FILE_NAME
+    if not decision.blessed:
+        mark, other = other, mark
+    io_utils.write_string_file(os.path.join(blessing.uri, mark), "")
+    # A component that runs again after a kill finds what it wrote before.
+    if fileio.exists(os.path.join(blessing.uri, other)):
+        fileio.remove(os.path.join(blessing.uri, other))
+    blessing.set_int_custom_property(constants.ARTIFACT_PROPERTY_BLESSED_KEY, int(decision.blessed))
+    blessing.set_string_custom_property("outcome", decision.sentences[0])
+    blessing.set_string_custom_property("forced", decision.forced)
+    blessing.set_string_custom_property("verdict", decision.to_json())
+    for key, value in decision.overall.items():
+        blessing.set_float_custom_property(key, value)
+    for sentence in decision.sentences:
+        logging.info("%s", sentence)

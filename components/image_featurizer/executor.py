@@ -29,7 +29,7 @@ from components.image_featurizer.featurize_fn import (
     REUSED,
     FeaturizeFn,
 )
-from models import image_encoder
+from models import encoder_identity, image_encoder
 from models.config import EncoderConfig
 
 _FLOAT16_BYTES = 2
@@ -51,6 +51,7 @@ def featurize(
     store = os.path.join(store_dir, fingerprint)
     encoder_path = path_utils.serving_model_path(encoder.uri)
     regions, width = place_encoder(config, store, encoder_path)
+    encoder_identity.write(encoder_path, fingerprint)
     packs = os.path.join(store, "packs")
     feature_store.remove_abandoned(packs)
 

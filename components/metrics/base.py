@@ -6,13 +6,14 @@ copies are equal.
 """
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, ClassVar
 
 import apache_beam as beam
 import tensorflow_model_analysis as tfma
 
-from components.metrics.records import MeasureRecord, Record
+from components.evaluator.extraction import RECORD_KEY
+from components.evaluator.records import CANDIDATE, ImageRecord, Record
 
 
 @dataclasses.dataclass(frozen=True)
@@ -21,13 +22,28 @@ class Family:
 
     Attributes:
       name: of the private computation.
-      measure: a record's contribution, small, picklable and, for `CountCombiner`, hashable.
+      measure: what an image as a model sees it contributes; small, picklable and, for `CountCombiner`,
+        hashable.
       combiner: `SumCombiner` or `CountCombiner`.
     """
 
     name: str
-    measure: Callable[[Record], Any]
+    measure: Callable[[ImageRecord, Record], Any]
     combiner: Callable[[tfma.metrics.MetricKey], beam.CombineFn]
+
+
+class _Measure(tfma.metrics.Preprocessor):
+    """Reduces an image to what one family of metrics needs, once and before slicing."""
+
+    def __init__(self, family: Family, model_name: str) -> None:
+        super().__init__(name=f"{family.name}/{model_name}")
+        self._measure = family.measure
+        self._model = model_name or CANDIDATE  # TFMA does not name a model that is alone
+
+    def process(self, extracts: Mapping[str, Any]) -> Iterable[Any]:
+        """Yields the family's measurement of one image."""
+        image: ImageRecord = extracts[RECORD_KEY]
+        yield self._measure(image, image.models[self._model])
 
 
 class CaptionMetric(tfma.metrics.Metric):
@@ -44,8 +60,8 @@ class CaptionMetric(tfma.metrics.Metric):
             tfma.metrics.merge_per_key_computations(type(self)._computations), name=name or self.key
         )
 
-    @staticmethod
-    def value(combined: Any) -> float:
+    @classmethod
+    def value(cls, combined: Any) -> float:
         """Returns the metric from the accumulator's content over at least one image."""
         raise NotImplementedError
 
@@ -66,7 +82,7 @@ class CaptionMetric(tfma.metrics.Metric):
         return [
             tfma.metrics.MetricComputation(
                 keys=[private],
-                preprocessors=[MeasureRecord(cls.family.name, cls.family.measure, model_name)],
+                preprocessors=[_Measure(cls.family, model_name)],
                 combiner=cls.family.combiner(private),
             ),
             tfma.metrics.DerivedMetricComputation(

@@ -1,23 +1,31 @@
-"""How much was captioned, how long the captions are and how many are different."""
+"""How much was captioned, how long the captions are and how varied."""
 
 import math
 from collections import Counter
 
+from components.evaluator.records import ImageRecord, Record
 from components.metrics.base import CaptionMetric, Family
 from components.metrics.combiners import CountCombiner, SumCombiner
-from components.metrics.records import Record
+from models.metrics import diversity
+from models.metrics.bleu import ngrams
 from models.metrics.tokenizer import tokenize
 
 
-def _words_and_one(record: Record) -> tuple[float, ...]:
-    return (len(tokenize(record.caption)), 1)
+def _words_and_one(_: ImageRecord, mine: Record) -> tuple[float, ...]:
+    return (len(tokenize(mine.caption)), 1)
 
 
-def _tokenized(record: Record) -> str:
-    return " ".join(tokenize(record.caption))
+def _tokenized(_: ImageRecord, mine: Record) -> str:
+    return " ".join(tokenize(mine.caption))
+
+
+def _novel_and_known(_: ImageRecord, mine: Record) -> tuple[float, ...]:
+    return (bool(mine.novel), mine.novel is not None)
 
 
 _LENGTHS = Family("lengths", _words_and_one, SumCombiner)
+_NOVEL = Family("novel", _novel_and_known, SumCombiner)
+# Different captions only, each with its count: a model says the same of many images.
 _CAPTIONS = Family("captions", _tokenized, CountCombiner)
 
 
@@ -27,8 +35,8 @@ class Images(CaptionMetric):
     key = "images"
     family = _LENGTHS
 
-    @staticmethod
-    def value(combined: tuple[float, ...]) -> float:
+    @classmethod
+    def value(cls, combined: tuple[float, ...]) -> float:
         return float(combined[1])
 
 
@@ -38,10 +46,22 @@ class MeanCaptionLength(CaptionMetric):
     key = "mean_caption_length"
     family = _LENGTHS
 
-    @staticmethod
-    def value(combined: tuple[float, ...]) -> float:
+    @classmethod
+    def value(cls, combined: tuple[float, ...]) -> float:
         words, captions = combined
         return words / captions if captions else math.nan
+
+
+class NovelCaptions(CaptionMetric):
+    """Share of captions that are no training caption; NaN for models that do not know theirs."""
+
+    key = "novel_captions"
+    family = _NOVEL
+
+    @classmethod
+    def value(cls, combined: tuple[float, ...]) -> float:
+        novel, known = combined
+        return novel / known if known else math.nan
 
 
 class DistinctCaptions(CaptionMetric):
@@ -50,7 +70,45 @@ class DistinctCaptions(CaptionMetric):
     key = "distinct_captions"
     family = _CAPTIONS
 
-    @staticmethod
-    def value(combined: Counter[str]) -> float:
+    @classmethod
+    def value(cls, combined: Counter[str]) -> float:
         total = combined.total()
         return len(combined) / total if total else math.nan
+
+
+class VocabularyUsed(CaptionMetric):
+    """Different words in all captions."""
+
+    key = "vocabulary_used"
+    family = _CAPTIONS
+
+    @classmethod
+    def value(cls, combined: Counter[str]) -> float:
+        return float(diversity.vocabulary_used(caption.split() for caption in combined))
+
+
+class _DistinctNgrams(CaptionMetric):
+    family = _CAPTIONS
+
+    @classmethod
+    def value(cls, combined: Counter[str]) -> float:
+        order = int(cls.key.removeprefix("distinct_"))
+        different: set[tuple[str, ...]] = set()
+        total = 0
+        for caption, count in combined.items():
+            found = list(ngrams(caption.split(), order))
+            different.update(found)
+            total += count * len(found)
+        return len(different) / total if total else math.nan
+
+
+class Distinct1(_DistinctNgrams):
+    """Different words / words."""
+
+    key = "distinct_1"
+
+
+class Distinct2(_DistinctNgrams):
+    """Different pairs of words / pairs of words."""
+
+    key = "distinct_2"

@@ -2,13 +2,13 @@
 
 import math
 
+from components.evaluator.records import ImageRecord, Record
 from components.metrics.base import CaptionMetric, Family
 from components.metrics.combiners import SumCombiner
-from components.metrics.records import Record
 
 
-def _token_sums(record: Record) -> tuple[float, ...]:
-    return (record.token_nll, record.token_correct, record.token_count)
+def _token_sums(_: ImageRecord, mine: Record) -> tuple[float, ...]:
+    return (mine.token_nll, mine.token_correct, mine.token_count)
 
 
 _TOKENS = Family("tokens", _token_sums, SumCombiner)
@@ -20,8 +20,8 @@ class TokenCrossEntropy(CaptionMetric):
     key = "token_cross_entropy"
     family = _TOKENS
 
-    @staticmethod
-    def value(combined: tuple[float, ...]) -> float:
+    @classmethod
+    def value(cls, combined: tuple[float, ...]) -> float:
         nll, _, count = combined
         return nll / count if count else math.nan
 
@@ -32,7 +32,7 @@ class TokenAccuracy(CaptionMetric):
     key = "token_accuracy"
     family = _TOKENS
 
-    @staticmethod
-    def value(combined: tuple[float, ...]) -> float:
+    @classmethod
+    def value(cls, combined: tuple[float, ...]) -> float:
         _, correct, count = combined
         return correct / count if count else math.nan

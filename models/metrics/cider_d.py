@@ -46,6 +46,13 @@ def _vector(words: Sequence[str], idf: Mapping[Gram, float], unseen: float) -> _
     return vector
 
 
+def length_penalty(candidate: Sequence[str], reference: Sequence[str]) -> float:
+    """Returns the factor, in (0, 1], for a difference in length."""
+    # coco-caption takes the number of bigrams for the length.
+    difference = max(len(candidate) - 1, 0) - max(len(reference) - 1, 0)
+    return math.exp(-(difference**2) / (2 * _SIGMA**2))
+
+
 def caption_score(
     candidate: Sequence[str],
     references: Sequence[Sequence[str]],
@@ -77,9 +84,7 @@ def caption_score(
                     if theirs is not None:
                         product += min(weight, theirs) * theirs
                 similarity += product / (norm * their_norm)
-        # coco-caption takes the number of bigrams for the length.
-        difference = max(len(candidate) - 1, 0) - max(len(reference) - 1, 0)
-        total += similarity * math.exp(-(difference**2) / (2 * _SIGMA**2))
+        total += similarity * length_penalty(candidate, reference)
     return 10.0 * total / MAX_ORDER / len(references)
 
 

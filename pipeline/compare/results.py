@@ -56,7 +56,7 @@ def read(run: Run, runner: Any, pipeline: Any) -> Result:
     from tfx.utils import path_utils
 
     from components.caption_meter.executor import FILE
-    from pipeline.verdict import read_verdict
+    from components.evaluator import scores
 
     def load(artifact: Any, name: str) -> Any:
         with fileio.open(os.path.join(artifact.uri, name)) as file:
@@ -66,7 +66,7 @@ def read(run: Run, runner: Any, pipeline: Any) -> Result:
     judged = runner.artifacts(pipeline, "CaptionEvaluator")
     measured = load(runner.artifacts(pipeline, "CaptionMeter")["measured"], FILE)
     training = load(trained["model_run"], "training.json")
-    evaluated = read_verdict(judged["evaluation"].uri, judged["blessing"].uri).metrics
+    evaluated = scores.read(judged["evaluation"].uri).candidate[scores.OVERALL]
     return Result(
         run.contender,
         run.seed,

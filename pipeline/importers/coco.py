@@ -1,5 +1,7 @@
 """COCO captions: annotation files and folders of images."""
 
+import collections
+import dataclasses
 import json
 import pathlib
 import re
@@ -14,6 +16,8 @@ from pipeline.importers.records import EVAL, TRAIN, Reason, Source, split_by_has
 _KARPATHY_FILE: Final = "dataset_coco.json"
 # captions_train2014.json, captions_val2017.json: their pictures lie in train2014/, val2017/.
 _OFFICIAL: Final = re.compile(r"captions_((train|val)\w*)\.json")
+# instances_train2014.json beside captions_train2014.json: the objects in its pictures. 1 is a person.
+_PERSON: Final = 1
 _OFFICIAL_SPLITS: Final = {"train": TRAIN, "val": EVAL}
 
 
@@ -26,7 +30,8 @@ def read_coco(
     """Reads caption annotation files and finds their images.
 
     The splits are Karpathy's where `dataset_coco.json` lies in the folder; else those of the official file
-    names (train, and val as eval); else by hash.
+    names (train, and val as eval); else by hash. Where `instances_*.json` lies beside `captions_*.json`, objects
+    and people are counted.
 
     Args:
       source: the folder.
@@ -56,10 +61,12 @@ def read_coco(
     collector = CaptionCollector()
     places: dict[str, pathlib.Path] = {}
     splits: dict[str, str | None] = {}
+    counts: dict[str, tuple[int, int]] = {}
     for path in paths:
         official = _OFFICIAL.fullmatch(path.name)
         folders = [images] if images else _image_folders(source, official[1] if official else "")
         content = _read_annotations(path)
+        found = _count_instances(path.with_name(path.name.replace("captions_", "instances_", 1)))
         mine: set[str] = set()
         for image in content["images"]:
             image_id = str(image["id"])
@@ -72,6 +79,8 @@ def read_coco(
                 )
                 continue
             mine.add(image_id)
+            if found is not None:
+                counts[image_id] = found[image_id]
             places[image_id] = _find_image(folders, str(image["file_name"]))
             if lists:
                 splits[image_id] = lists.get(places[image_id].name)
@@ -85,7 +94,33 @@ def read_coco(
                 collector.add(str(annotation["image_id"]), str(annotation["caption"]), where)
             else:
                 collector.add_bad_row(where, f"there is no image {annotation['image_id']} in this file")
-    return collector.finish("coco", places, splits.__getitem__)
+    source_ = collector.finish("coco", places, splits.__getitem__)
+    entries = [
+        dataclasses.replace(entry, objects=counts[entry.image_id][0], people=counts[entry.image_id][1])
+        if entry.image_id in counts
+        else entry
+        for entry in source_.entries
+    ]
+    return dataclasses.replace(source_, entries=entries)
+
+
+def _count_instances(path: pathlib.Path) -> dict[str, tuple[int, int]] | None:
+    """Objects and people by image id, (0, 0) where none is marked; None where there is no such file."""
+    if not path.exists():
+        return None
+    objects: collections.Counter[str] = collections.Counter()
+    people: collections.Counter[str] = collections.Counter()
+    try:
+        for annotation in json.loads(read_text(path))["annotations"]:
+            image_id = str(annotation["image_id"])
+            objects[image_id] += 1
+            people[image_id] += annotation["category_id"] == _PERSON
+    except (ValueError, KeyError, TypeError) as error:
+        raise UserError(
+            f"{path} is not a COCO instances file ({type(error).__name__}: {error}): expected "
+            '{"annotations": [{"image_id", "category_id"}]}. Move it away to import without counts.'
+        ) from error
+    return collections.defaultdict(lambda: (0, 0), {name: (objects[name], people[name]) for name in objects})
 
 
 def _image_folders(source: pathlib.Path, name: str) -> list[pathlib.Path]:

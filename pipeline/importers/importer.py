@@ -52,7 +52,9 @@ def import_source(source: Source, data: pathlib.Path, options: ImportOptions) ->
         shards = sharding.plan_shards(source.entries, options.shard_images)
         with following("Importing", len(source.entries), lambda: sharding.count_progress(folder)):
             try:
-                sharding.write_shards(shards, folder, source.name, options.max_pixels, options.beam_args)
+                sharding.write_shards(
+                    shards, folder, source.name, number, options.max_pixels, options.beam_args
+                )
             except Exception as error:
                 lines = str(error).strip().splitlines() or [type(error).__name__]
                 raise UserError(

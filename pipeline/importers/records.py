@@ -100,12 +100,15 @@ class Entry:
       image: gives the bytes.
       captions: as written, at least one.
       split: one of SPLITS.
+      objects, people: how many are in the image; None where the source does not tell.
     """
 
     image_id: str
     image: ImageFile
     captions: tuple[str, ...]
     split: str
+    objects: int | None = None
+    people: int | None = None
 
 
 @dataclasses.dataclass(frozen=True)

@@ -89,7 +89,8 @@ def make_source(train: int = 2400, evaluation: int = 200, test: int = 100, seed:
             random_ = random.Random(f"{seed}/{image_id}")
             scene = invent_scene(random_)
             captions = tuple(write_captions(scene.facts, random_))
-            entries.append(Entry(image_id, DrawnFile(f"{image_id}.jpg", scene), captions, split))
+            picture = DrawnFile(f"{image_id}.jpg", scene)
+            entries.append(Entry(image_id, picture, captions, split, objects=len(scene.facts.things)))
             facts.append({"image_id": image_id, "split": split} | scene.facts.to_dict())
     lines = "".join(json.dumps(fact) + "\n" for fact in facts)
     return Source(

@@ -90,8 +90,9 @@ def plan_shards(entries: Iterable[Entry], shard_images: int) -> list[Shard]:
 class WriteShard(beam.DoFn):
     """Writes one shard and its result. Running it twice gives the same files."""
 
-    def __init__(self, folder: str, source: str, max_pixels: int):
+    def __init__(self, folder: str, source: str, span: int, max_pixels: int):
         self._folder = pathlib.Path(folder)
+        self._span = span
         self._source = source
         self._max_pixels = max_pixels
 
@@ -111,7 +112,7 @@ class WriteShard(beam.DoFn):
             for entry in shard.entries:
                 ticks.write(b".")
                 try:
-                    example, digest = make_example(entry, self._source, self._max_pixels)
+                    example, digest = make_example(entry, self._source, self._span, self._max_pixels)
                 except BadImage as bad:
                     rejections.append(Rejection(entry.image.path, entry.image_id, bad.reason, str(bad)))
                     continue
@@ -127,7 +128,7 @@ class WriteShard(beam.DoFn):
         yield shard.name
 
 
-def make_example(entry: Entry, source: str, max_pixels: int) -> tuple[bytes, str]:
+def make_example(entry: Entry, source: str, span: int, max_pixels: int) -> tuple[bytes, str]:
     """Returns the serialized `tf.train.Example` of an entry and its content hash. Raises BadImage."""
     import tensorflow as tf
 
@@ -155,20 +156,29 @@ def make_example(entry: Entry, source: str, max_pixels: int) -> tuple[bytes, str
         features.WIDTH: number(picture.width),
         features.HEIGHT: number(picture.height),
         features.CONTENT_HASH: texts(digest),
+        features.SPAN: number(span),
     }
+    for name, count in ((features.OBJECTS, entry.objects), (features.PEOPLE, entry.people)):
+        if count is not None:
+            feature[name] = number(count)
     example = tf.train.Example(features=tf.train.Features(feature=feature))
     return example.SerializeToString(deterministic=True), digest
 
 
 def write_shards(
-    shards: Sequence[Shard], folder: pathlib.Path, source: str, max_pixels: int, beam_args: Sequence[str]
+    shards: Sequence[Shard],
+    folder: pathlib.Path,
+    source: str,
+    span: int,
+    max_pixels: int,
+    beam_args: Sequence[str],
 ) -> None:
     """Runs the pipeline until it is done. Raises what the runner raises.
 
     Args:
       shards: what to write.
       folder: existing folder that all workers can write to.
-      source: name for the examples.
+      source, span: written into the examples.
       max_pixels: see `to_upright_jpeg`.
       beam_args: flags of any Beam runner. Without `--runner`, this process does the work.
     """
@@ -184,7 +194,7 @@ def write_shards(
             pipeline
             | "Shards" >> beam.Create(shards)
             | "Spread" >> beam.Reshuffle()
-            | "Write" >> beam.ParDo(WriteShard(os.path.abspath(folder), source, max_pixels))
+            | "Write" >> beam.ParDo(WriteShard(os.path.abspath(folder), source, span, max_pixels))
         )
 
 

@@ -1,0 +1,103 @@
+"""METEOR 1.5 by its authors' own program, a Java archive: the figure that papers report.
+
+Denkowski and Lavie, "Meteor Universal: language specific translation evaluation for any target language",
+WMT 2014. The archive comes with the package pycocoevalcap (extra `meteor`); nothing here imports that package.
+"""
+
+import dataclasses
+import functools
+import importlib.util
+import pathlib
+import shutil
+import subprocess
+import threading
+from collections.abc import Sequence
+from typing import IO, Final
+
+_JAR: Final = "meteor/meteor-1.5.jar"
+# coco-caption's flags: English, and text normalized by METEOR itself.
+_FLAGS: Final = ("-", "-", "-stdio", "-l", "en", "-norm")
+_SEPARATOR: Final = "|||"
+_START_S: Final = 120.0
+_CAPTION_S: Final = 0.5  # far above what one takes
+
+
+@dataclasses.dataclass(frozen=True)
+class Unavailable:
+    """METEOR cannot be computed here; `reason` says why and what would help."""
+
+    reason: str
+
+
+def find() -> pathlib.Path | Unavailable:
+    """Returns METEOR's archive, or why it cannot be run."""
+    if shutil.which("java") is None:
+        return Unavailable("Java was not found; install a Java runtime")
+    spec = importlib.util.find_spec("pycocoevalcap")
+    for folder in (spec.submodule_search_locations or []) if spec else []:
+        if (jar := pathlib.Path(folder, _JAR)).is_file():
+            return jar
+    return Unavailable("its archive was not found; install the extra 'meteor' (the package pycocoevalcap)")
+
+
+def meteor(
+    captions: Sequence[Sequence[str]], references: Sequence[Sequence[Sequence[str]]]
+) -> float | Unavailable:
+    """Returns METEOR of a corpus of tokenised captions, in [0, 1], or why it was not computed.
+
+    An empty caption has no match. Runs a Java process of up to 2 GB, some milliseconds a caption.
+
+    Args:
+      captions: words of each caption.
+      references: words of each of its references.
+    """
+    jar = find()
+    if isinstance(jar, Unavailable):
+        return jar
+    if not captions:
+        return Unavailable("there are no captions")
+    process = subprocess.Popen(
+        ["java", "-Xmx2G", "-jar", str(jar), *_FLAGS],
+        cwd=jar.parent,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        encoding="utf-8",
+    )
+    assert process.stdin is not None
+    assert process.stdout is not None
+    # A Java that hangs must not hang a pipeline.
+    watchdog = threading.Timer(_START_S + _CAPTION_S * len(captions), process.kill)
+    watchdog.start()
+    try:
+        ask = functools.partial(_ask, process.stdin, process.stdout)
+        statistics = [
+            ask(f" {_SEPARATOR} ".join(["SCORE", *map(_line, of_image), _line(words)]))
+            for words, of_image in zip(captions, references, strict=True)
+        ]
+        first = ask(f" {_SEPARATOR} ".join(["EVAL", *statistics]))
+        # A line a caption, then that of the corpus.
+        *_, last = [first, *(process.stdout.readline() for _ in captions)]
+        return float(last)
+    except (OSError, ValueError):
+        return Unavailable(
+            "METEOR's program ended early; try 'java -version' and the memory left (it takes 2 GB)"
+        )
+    finally:
+        watchdog.cancel()
+        process.kill()
+        process.communicate()
+
+
+def _ask(to: IO[str], answers: IO[str], line: str) -> str:
+    to.write(line + "\n")
+    to.flush()
+    answer = answers.readline().strip()
+    if not answer:
+        raise OSError("no answer")
+    return answer
+
+
+def _line(words: Sequence[str]) -> str:
+    return " ".join(words).replace(_SEPARATOR, "")
