@@ -1,4 +1,4 @@
-"""Which image encoder a SavedModel was built with: its fingerprint, in `assets.extra`, which servers ignore."""
+"""Which image encoder a SavedModel was built with: its fingerprint, where servers do not look."""
 
 import os
 

@@ -187,7 +187,7 @@ class ServedCaptioner(tf.Module):
         return self._evaluated(features, tf.fill([tf.size(examples)], True), parsed[names.CAPTIONS])
 
     def _evaluate_images(self, examples):
-        """Serialized raw Examples [B] -> the same; of an image that cannot be read, no caption and no token."""
+        """Serialized raw Examples [B] -> the same; no caption and no token of what is no image."""
         parsed = _parse(examples, names.IMAGE_ENCODED)
         features, ok = self.encoder.encode(parsed[names.IMAGE_ENCODED])
         return self._evaluated(features, ok, parsed[names.CAPTIONS])

@@ -19,7 +19,9 @@ class Config:
     @classmethod
     def from_json(cls, text: str) -> Self:
         """Inverse of `to_json`. Raises ValueError for a key that the config does not have."""
-        return cls().replace(**json.loads(text))
+        # JSON knows no tuples, and no config has a list.
+        values = {key: tuple(v) if isinstance(v, list) else v for key, v in json.loads(text).items()}
+        return cls().replace(**values)
 
     def replace(self, **changes: Any) -> Self:
         """Returns a copy with `changes`. Raises ValueError for a key that the config does not have."""

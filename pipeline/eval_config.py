@@ -70,7 +70,7 @@ class GateConfig(Config):
     min_cider_d: float = 0.1
     max_cross_entropy: float = 8.0
     allowed_loss_bleu_4: float | None = 0.02
-    allowed_loss_cider_d: float | None = 0.06
+    allowed_loss_cider_d: float | None = 0.05
     allowed_rise_cross_entropy: float | None = None
     rules: tuple[str, ...] = ()
     confidence: float = 0.95

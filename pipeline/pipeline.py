@@ -165,9 +165,7 @@ def _learn(config: PipelineConfig, data: str, paths: Paths, encoder_version: str
     return _Learning(nodes, example_gen.outputs["examples"], featurized, trainer)
 
 
-def _evaluator(
-    config: PipelineConfig, learning: _Learning, baseline: Any, force_bless: str = ""
-) -> Any:
+def _evaluator(config: PipelineConfig, learning: _Learning, baseline: Any, force_bless: str = "") -> Any:
     return CaptionEvaluator(
         features=learning.featurized,
         examples=learning.examples,

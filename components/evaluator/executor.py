@@ -130,13 +130,15 @@ def _score(
 
 def _add_meteor(found: scores.Scores, judged: list[records.ImageRecord]) -> dict[str, str]:
     """Adds METEOR to the scores over all images; returns why it was not computed."""
-    references = [[tokenize(reference) for reference in record.references] for record in judged]
-    for name, by_slice in ((CANDIDATE, found.candidate), (BASELINE, found.baseline)):
-        if not by_slice:
-            continue
-        value = meteor.meteor([tokenize(record.models[name].caption) for record in judged], references)
-        if isinstance(value, meteor.Unavailable):
-            return {"meteor": value.reason}
+    by_model = {CANDIDATE: found.candidate, BASELINE: found.baseline}
+    scored = {name: by_slice for name, by_slice in by_model.items() if by_slice}
+    values = meteor.meteor(
+        [[tokenize(record.models[name].caption) for record in judged] for name in scored],
+        [[tokenize(reference) for reference in record.references] for record in judged],
+    )
+    if isinstance(values, meteor.Unavailable):
+        return {"meteor": values.reason}
+    for by_slice, value in zip(scored.values(), values, strict=True):
         by_slice[scores.OVERALL]["meteor"] = value
     return {}
 

@@ -114,8 +114,8 @@ def _record(outputs: Any, model: str) -> Record:
     if not isinstance(outputs, Mapping) or not set(_OUTPUTS) <= set(outputs):
         got = ", ".join(sorted(outputs)) if isinstance(outputs, Mapping) else type(outputs).__name__
         raise ValueError(
-            f"the evaluated signature of the {model} must return {', '.join(_OUTPUTS)}; got {got}. Export the "
-            "model again with this version"
+            f"the evaluated signature of the {model} must return {', '.join(_OUTPUTS)}; got {got}. Export "
+            "the model again with this version"
         )
     nll, correct, count = (float(_values(outputs[name])[0]) for name in _OUTPUTS[1:])
     return Record(_text(_values(outputs[features.CAPTION_OUTPUT])[0]), nll, correct, count)

@@ -77,8 +77,8 @@ class PairedBootstrap:
     ):
         if not references or {len(first.captions), len(second.captions)} != {len(references)}:
             raise ValueError(
-                f"expected a caption of each model for each image, and at least one image; got {len(references)} "
-                f"images, {len(first.captions)} and {len(second.captions)} captions"
+                "expected a caption of each model for each image, and at least one image; got "
+                f"{len(references)} images, {len(first.captions)} and {len(second.captions)} captions"
             )
         if resamples < 1 or not 0.5 < confidence < 1:
             raise ValueError(
@@ -110,8 +110,8 @@ class PairedBootstrap:
             family = "bleu" if metric.startswith("bleu_") else metric
             if metric not in (*CORPUS_METRICS, *TOKEN_METRICS):
                 raise ValueError(
-                    f"expected one of {', '.join((*CORPUS_METRICS, *TOKEN_METRICS))} to compare two models by; "
-                    f"got {metric!r}"
+                    f"expected one of {', '.join((*CORPUS_METRICS, *TOKEN_METRICS))} to compare two models "
+                    f"by; got {metric!r}"
                 )
             self._differences |= getattr(self, f"_of_{family}")()
         return self._differences[metric]

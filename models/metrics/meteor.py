@@ -1,11 +1,10 @@
 """METEOR 1.5 by its authors' own program, a Java archive: the figure that papers report.
 
 Denkowski and Lavie, "Meteor Universal: language specific translation evaluation for any target language",
-WMT 2014. The archive comes with the package pycocoevalcap (extra `meteor`); nothing here imports that package.
+WMT 2014. The archive comes with the package pycocoevalcap (extra `meteor`), which nothing here imports.
 """
 
 import dataclasses
-import functools
 import importlib.util
 import pathlib
 import shutil
@@ -14,6 +13,7 @@ import threading
 from collections.abc import Sequence
 from typing import IO, Final
 
+Words = Sequence[str]
 _JAR: Final = "meteor/meteor-1.5.jar"
 # coco-caption's flags: English, and text normalized by METEOR itself.
 _FLAGS: Final = ("-", "-", "-stdio", "-l", "en", "-norm")
@@ -41,20 +41,20 @@ def find() -> pathlib.Path | Unavailable:
 
 
 def meteor(
-    captions: Sequence[Sequence[str]], references: Sequence[Sequence[Sequence[str]]]
-) -> float | Unavailable:
-    """Returns METEOR of a corpus of tokenised captions, in [0, 1], or why it was not computed.
+    systems: Sequence[Sequence[Words]], references: Sequence[Sequence[Words]]
+) -> list[float] | Unavailable:
+    """Returns METEOR of each system's captions, in [0, 1], or why it was not computed.
 
-    An empty caption has no match. Runs a Java process of up to 2 GB, some milliseconds a caption.
+    An empty caption has no match. One Java process of up to 2 GB, which takes some seconds to start.
 
     Args:
-      captions: words of each caption.
-      references: words of each of its references.
+      systems: of each, a tokenised caption an image.
+      references: tokenised, of each image.
     """
     jar = find()
     if isinstance(jar, Unavailable):
         return jar
-    if not captions:
+    if not references:
         return Unavailable("there are no captions")
     process = subprocess.Popen(
         ["java", "-Xmx2G", "-jar", str(jar), *_FLAGS],
@@ -68,21 +68,13 @@ def meteor(
     assert process.stdin is not None
     assert process.stdout is not None
     # A Java that hangs must not hang a pipeline.
-    watchdog = threading.Timer(_START_S + _CAPTION_S * len(captions), process.kill)
+    watchdog = threading.Timer(_START_S + _CAPTION_S * len(references) * len(systems), process.kill)
     watchdog.start()
     try:
-        ask = functools.partial(_ask, process.stdin, process.stdout)
-        statistics = [
-            ask(f" {_SEPARATOR} ".join(["SCORE", *map(_line, of_image), _line(words)]))
-            for words, of_image in zip(captions, references, strict=True)
-        ]
-        first = ask(f" {_SEPARATOR} ".join(["EVAL", *statistics]))
-        # A line a caption, then that of the corpus.
-        *_, last = [first, *(process.stdout.readline() for _ in captions)]
-        return float(last)
+        return [_score(process.stdin, process.stdout, captions, references) for captions in systems]
     except (OSError, ValueError):
         return Unavailable(
-            "METEOR's program ended early; try 'java -version' and the memory left (it takes 2 GB)"
+            "its program ended early; try 'java -version', and look at the memory left (it takes 2 GB)"
         )
     finally:
         watchdog.cancel()
@@ -90,14 +82,26 @@ def meteor(
         process.communicate()
 
 
-def _ask(to: IO[str], answers: IO[str], line: str) -> str:
-    to.write(line + "\n")
+def _score(
+    to: IO[str], answers: IO[str], captions: Sequence[Words], references: Sequence[Sequence[Words]]
+) -> float:
+    statistics = []
+    for words, of_image in zip(captions, references, strict=True):
+        to.write(f" {_SEPARATOR} ".join(["SCORE", *map(_line, of_image), _line(words)]) + "\n")
+        to.flush()
+        statistics.append(_next(answers))
+    to.write(f" {_SEPARATOR} ".join(["EVAL", *statistics]) + "\n")
     to.flush()
+    # A line a caption, then that of the corpus.
+    return [float(_next(answers)) for _ in range(len(captions) + 1)][-1]
+
+
+def _next(answers: IO[str]) -> str:
     answer = answers.readline().strip()
     if not answer:
         raise OSError("no answer")
     return answer
 
 
-def _line(words: Sequence[str]) -> str:
+def _line(words: Words) -> str:
     return " ".join(words).replace(_SEPARATOR, "")

@@ -11,8 +11,8 @@ HELP = "score captions against references, as the caption field does"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declares the command's arguments."""
     parser.description = (
-        "Computes BLEU-1 to 4, ROUGE-L, CIDEr-D and, where Java is there, METEOR as coco-caption does, and how "
-        "varied the captions are. The numbers are those of the pipeline's Evaluator."
+        "Computes BLEU-1 to 4, ROUGE-L, CIDEr-D and, where Java is there, METEOR as coco-caption does, and "
+        "how varied the captions are. The numbers are those of the pipeline's Evaluator."
     )
     parser.add_argument(
         "--references",
@@ -51,11 +51,11 @@ def run(args: argparse.Namespace) -> int:
     results: dict[str, float | None] = {"images": float(len(captions))}
     results |= scores.score_captions(captions, references, training)
     found = meteor.meteor(
-        [tokenize(caption) for caption in captions],
+        [[tokenize(caption) for caption in captions]],
         [[tokenize(reference) for reference in of_image] for of_image in references],
     )
     reason = found.reason if isinstance(found, meteor.Unavailable) else ""
-    results["meteor"] = None if isinstance(found, meteor.Unavailable) else found
+    results["meteor"] = None if isinstance(found, meteor.Unavailable) else found[0]
     if args.json:
         left_out = len(everything) - len(captions)
         print(json.dumps(results | {"images_left_out": left_out, "meteor_not_computed": reason or None}))

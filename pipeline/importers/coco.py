@@ -30,8 +30,8 @@ def read_coco(
     """Reads caption annotation files and finds their images.
 
     The splits are Karpathy's where `dataset_coco.json` lies in the folder; else those of the official file
-    names (train, and val as eval); else by hash. Where `instances_*.json` lies beside `captions_*.json`, objects
-    and people are counted.
+    names (train, and val as eval); else by hash. Where `instances_*.json` lies beside `captions_*.json`,
+    objects and people are counted.
 
     Args:
       source: the folder.
