@@ -3,11 +3,11 @@
     python -m benchmarks.gate --captions Flickr8k.token.txt
 
 Two people's captions of one image stand for two models, the other three are its references. Which person
-stands for which model is drawn by lot an image, so the two are equally good; on part of the images both say the
-same, as two models do. For a model that is worse, captions are exchanged with those of other images until the
-loss over the whole population is twice the one allowed. Each run draws its images from the population and asks
-the gate, one rule at a time. The allowed loss is set just above the usual width of the interval, the hardest
-case in which there are images enough; and to half of it, where there are too few.
+stands for which model is drawn by lot an image, so the two are equally good; on part of the images both say
+the same, as two models do. For a model that is worse, captions are exchanged with those of other images until
+the loss over the whole population is twice the one allowed. Each run draws its images from the population and
+asks the gate, one rule at a time. The allowed loss is set just above the usual width of the interval, the
+hardest case in which there are images enough; and to half of it, where there are too few.
 """
 
 import argparse

@@ -5,16 +5,18 @@ import dataclasses
 import fcntl
 import glob
 import importlib
+import json
 import os
 import time
 from collections.abc import Iterator
 from typing import Any
 
 import rich.console
+from absl import logging
 
 from components.evaluator import verdict as verdicts
 from components.evaluator.verdict import Verdict
-from pipeline import fingerprint, quiet
+from pipeline import fingerprint, lineage, quiet, runs
 from pipeline.config import PipelineConfig, ValidatorConfig
 from pipeline.errors import UserError
 from pipeline.paths import Paths
@@ -37,48 +39,139 @@ class Outcome:
     refused: str
 
 
-def run(config: PipelineConfig, data: str, root: str, verbose: bool = False) -> Outcome:
-    """Runs the pipeline and prints how it ended.
+def run(
+    config: PipelineConfig, data: str, root: str, verbose: bool = False, force_bless: str = ""
+) -> Outcome:
+    """Runs the pipeline, prints how it ended, and writes the record and the report of the run.
+
+    Args:
+      config: what to compute.
+      data: folder of the spans.
+      root: where results go.
+      verbose: show the libraries' log.
+      force_bless: a person's reason to bless the model whatever the gate says; empty: the gate decides.
 
     Raises:
       UserError: data or weights are missing, a run is under way in `root`, or a component failed.
     """
     paths = Paths(root)
     check_data(data)
-    log = None if verbose else paths.log(time.strftime("%Y%m%d-%H%M%S"))
+    run_id = time.strftime("%Y%m%d-%H%M%S")
+    log = None if verbose else paths.log(run_id)
     with lock(paths), quiet.noise_to(log):
         try:
-            return _run(config, os.path.abspath(data), paths, rich.console.Console(stderr=True))
+            return _Running(run_id, config, os.path.abspath(data), paths, force_bless).run()
         except UserError as error:
             raise UserError(f"{error}\nAll log lines are in {log}" if log else str(error)) from error
 
 
-def _run(config: PipelineConfig, data: str, paths: Paths, console: rich.console.Console) -> Outcome:
-    started = time.monotonic()
-    console.print("loading TFX (about half a minute)", style="dim")
-    # Slow and noisy, so not before the checks and the log.
-    from components.baseline import plan
-    from pipeline import local_runner
-    from pipeline import pipeline as wiring
+class _Running:
+    """A run while it goes on, and what is known of it so far."""
 
-    config, encoder_version = prepare(config)
-    everything = fingerprint.of_texts(
-        # How it is computed and tried does not change what is computed.
-        config.replace(beam_args=(), validator=ValidatorConfig()).to_json(),
-        encoder_version,
-        fingerprint.of_data(data),
-        fingerprint.of_trainer(),
-        fingerprint.of_sources((*fingerprint.EVALUATOR_SOURCES, *fingerprint.VALIDATOR_SOURCES)),
-    )
-    in_service = plan.plan(paths.serving, paths.last_run, everything)
-    pipeline = wiring.build(config, data, paths, encoder_version, in_service)
-    runner = local_runner.LocalRunner(console)
-    runner.run(pipeline)
-    plan.remember(paths.serving, paths.last_run, everything, in_service)
-    outcome = _outcome(runner, pipeline)
-    outcome.verdict.write(paths.report(runner.run_id, "verdict.json"))
-    _tell(outcome, console, time.monotonic() - started)
-    return outcome
+    def __init__(self, run_id: str, config: PipelineConfig, data: str, paths: Paths, force_bless: str):
+        self._config = config
+        self._data = data
+        self._paths = paths
+        self._force_bless = force_bless
+        self._console = rich.console.Console(stderr=True)
+        self._started = time.monotonic()
+        options = json.loads(config.to_json())
+        self._record = runs.Run(run_id, config=options, data=data, spans=lineage.spans(data))
+        self._runner: Any = None
+        self._pipeline: Any = None
+
+    def run(self) -> Outcome:
+        """Runs to the end, records how it came there, and tells."""
+        self._keep(code=lineage.code(), machine=lineage.machine())
+        try:
+            outcome = self._compute()
+        except BaseException as error:  # an interrupt, too: what was done is on record
+            node = getattr(error, "node", "")
+            self._keep(
+                state=runs.FAILED,
+                error=str(error) or type(error).__name__,
+                nodes=[*self._nodes(), *([runs.Node(node, runs.FAILED, 0.0)] if node else [])],
+                artifacts=self._artifacts(),
+            )
+            if isinstance(error, UserError):
+                self._report()
+            raise
+        state = runs.REFUSED
+        if outcome.pushed:
+            state = runs.UNCHANGED if outcome.pushed_before else runs.PUSHED
+        self._keep(
+            state=state,
+            nodes=self._nodes(),
+            artifacts=self._artifacts(),
+            pushed=outcome.pushed or "",
+            serving=outcome.refused,
+        )
+        _tell(outcome, self._console, self._record.seconds)
+        self._report()
+        return outcome
+
+    def _compute(self) -> Outcome:
+        self._console.print("loading TFX (about half a minute)", style="dim")
+        # Slow and noisy, so not before the checks and the log.
+        from components.baseline import plan
+        from pipeline import local_runner
+        from pipeline import pipeline as wiring
+
+        config, encoder_version = prepare(self._config)
+        self._keep(encoder=encoder_version)
+        everything = fingerprint.of_texts(
+            # How it is computed and tried does not change what is computed.
+            config.replace(beam_args=(), validator=ValidatorConfig()).to_json(),
+            encoder_version,
+            fingerprint.of_data(self._data),
+            fingerprint.of_trainer(),
+            fingerprint.of_sources((*fingerprint.EVALUATOR_SOURCES, *fingerprint.VALIDATOR_SOURCES)),
+        )
+        paths = self._paths
+        in_service = plan.plan(paths.serving, paths.last_run, everything)
+        self._pipeline = wiring.build(
+            config, self._data, paths, encoder_version, in_service, self._force_bless
+        )
+        self._runner = local_runner.LocalRunner(self._console)
+        self._runner.run(self._pipeline)
+        plan.remember(paths.serving, paths.last_run, everything, in_service)
+        outcome = _outcome(self._runner, self._pipeline)
+        outcome.verdict.write(paths.report(self._record.id, verdicts.FILE))
+        return outcome
+
+    def _keep(self, **changes: Any) -> None:
+        seconds = time.monotonic() - self._started
+        self._record = dataclasses.replace(self._record, seconds=seconds, **changes)
+        self._record.write(self._paths)
+
+    def _nodes(self) -> list[runs.Node]:
+        if self._runner is None:
+            return []
+        return [
+            runs.Node(name, state, self._runner.seconds[name]) for name, state in self._runner.states.items()
+        ]
+
+    def _artifacts(self) -> dict[str, str]:
+        """The folders that the report reads, of the nodes that have run."""
+        if self._runner is None:
+            return {}
+        return {
+            output: artifact.uri
+            for node in ("ImportExampleGen", "ImageFeaturizer", "Trainer", "CaptionEvaluator")
+            if node in self._runner.states
+            for output, artifact in self._runner.artifacts(self._pipeline, node).items()
+        }
+
+    def _report(self) -> None:
+        from pipeline.report import report
+
+        try:
+            path = report.make(self._record, self._paths)
+        except Exception as error:  # the run itself is done, and its model may be in service
+            logging.exception("the report could not be made")
+            self._console.print(f"the report could not be made: {error}", style="red", markup=False)
+            return
+        print(f"Report: {os.path.relpath(path)}", flush=True)
 
 
 def prepare(config: PipelineConfig) -> tuple[PipelineConfig, str]:

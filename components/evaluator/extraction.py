@@ -6,9 +6,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
 import apache_beam as beam
+import numpy as np
 import tensorflow_model_analysis as tfma
 
-from components.evaluator.records import FILE_PREFIX, ImageRecord, read_extracts
+from components.evaluator.records import FILE_PREFIX, ImageRecord, Record
+from components.evaluator.slices import slices_of
+from models import features
 from models.metrics import cider_d
 from models.metrics.tokenizer import tokenize
 from models.seen_captions import SeenCaptions
@@ -16,6 +19,13 @@ from models.seen_captions import SeenCaptions
 RECORD_KEY: Final = "record"
 _STAGE: Final = "ExtractRecords"
 _OUTPUT: Final = "records"
+
+_OUTPUTS: Final = (
+    features.CAPTION_OUTPUT,
+    features.TOKEN_NLL_OUTPUT,
+    features.TOKEN_CORRECT_OUTPUT,
+    features.TOKEN_COUNT_OUTPUT,
+)
 
 Idf = tuple[Mapping[cider_d.Gram, float], int]
 
@@ -46,6 +56,64 @@ class _ExtractRecords(beam.PTransform):
         return records | "ScoreCaptions" >> beam.ParDo(
             ScoreCaptions(self._models), beam.pvalue.AsSingleton(idf)
         )
+
+
+def read_extracts(extracts: Mapping[str, Any], models: Iterable[str]) -> ImageRecord:
+    """Returns an image's record.
+
+    Args:
+      extracts: TFMA's unbatched extracts with features, labels and predictions.
+      models: names of the models that were asked.
+
+    Raises:
+      ValueError: the image has no reference, or a model's signature lacks an output.
+    """
+    models = list(models)
+    known = extracts[tfma.FEATURES_KEY]
+    references = _texts(_of_model(extracts[tfma.LABELS_KEY], models[0]))
+    image_id = " ".join(_texts(known.get(features.IMAGE_ID, ())))
+    if not references:
+        raise ValueError(
+            f"image {image_id or 'without id'} has no {features.CAPTIONS!r} to score a caption against; the "
+            "importer rejects such images, so remove it from the eval split or caption it"
+        )
+    values = {name: list(_values(known.get(name, ()))) for name in features.SLICED}
+    return ImageRecord(
+        image_id,
+        " ".join(_texts(known.get(features.CONTENT_HASH, ()))),
+        references,
+        slices_of(values, references),
+        {name: _record(_of_model(extracts[tfma.PREDICTIONS_KEY], name), name) for name in models},
+    )
+
+
+def _record(outputs: Any, model: str) -> Record:
+    if not isinstance(outputs, Mapping) or not set(_OUTPUTS) <= set(outputs):
+        got = ", ".join(sorted(outputs)) if isinstance(outputs, Mapping) else type(outputs).__name__
+        raise ValueError(
+            f"the evaluated signature of the {model} must return {', '.join(_OUTPUTS)}; got {got}. Export "
+            "the model again with this version"
+        )
+    nll, correct, count = (float(_values(outputs[name])[0]) for name in _OUTPUTS[1:])
+    return Record(_text(_values(outputs[features.CAPTION_OUTPUT])[0]), nll, correct, count)
+
+
+def _text(value: Any) -> str:
+    return value.decode("utf-8", errors="replace") if isinstance(value, bytes) else str(value)
+
+
+def _values(value: Any) -> np.ndarray:
+    return np.ravel(np.asarray(value, dtype=object))
+
+
+def _texts(value: Any) -> tuple[str, ...]:
+    """Returns the strings of one image; TFMA pads images with fewer captions by empty ones or None."""
+    return tuple(_text(v) for v in _values(value) if v is not None and len(v))
+
+
+def _of_model(extract: Any, model: str) -> Any:
+    """TFMA nests by the model's name only where it evaluates several models."""
+    return extract[model] if isinstance(extract, Mapping) and model in extract else extract
 
 
 class DocumentFrequencies(beam.CombineFn):

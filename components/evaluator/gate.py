@@ -1,16 +1,16 @@
 """The gate: rules, scores and records in, verdict out.
 
 Two models of the same quality never score the same, so a difference counts only as far as it is not chance:
-the images are resampled (see `models.metrics.bootstrap`), which bounds the true difference from below and from
-above. With an allowed loss m, a model
+the images are resampled (see `models.metrics.bootstrap`), which bounds the true difference from below and
+from above. With an allowed loss m, a model
 
 - is refused if the upper bound is below -m: it has lost more than m;
 - passes if the lower bound is at or above -m: it has not;
 - else passes if the bounds are no further apart than m, for then a loss of 2 m would have been seen;
 - else is undecided: there are too few images to tell.
 
-So a model that has lost 2 m passes at most in a share of 1 - confidence of cases, and one as good as the model
-in service is refused at most so often where there are images enough. `benchmarks/gate.py` measures both.
+So a model that has lost 2 m passes at most in a share of 1 - confidence of cases, and one as good as the
+model in service is refused at most so often where there are images enough. `benchmarks/gate.py` measures both.
 """
 
 import math

@@ -20,6 +20,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--root", required=True, metavar="DIR", help="metadata, artifacts, features and pushed models"
     )
     add_overrides(parser)
+    add_force_bless(parser)
+
+
+def add_force_bless(parser: argparse.ArgumentParser) -> None:
+    """Declares `--force-bless`."""
+    parser.add_argument(
+        "--force-bless",
+        default="",
+        metavar="REASON",
+        help="bless the model even if the gate refuses it; the reason is recorded and stands in the report. "
+        "The ServingValidator may still refuse it",
+    )
 
 
 def add_overrides(parser: argparse.ArgumentParser) -> None:
@@ -40,5 +52,5 @@ def run(args: argparse.Namespace) -> int:
     from pipeline.config import override
 
     config = override(configs_by_name.load(args.config), args.assignments)
-    run_pipeline.run(config, args.data, args.root, verbose=args.verbose)
+    run_pipeline.run(config, args.data, args.root, args.verbose, args.force_bless)
     return 0

@@ -1,13 +1,10 @@
 """Eval pictures with what people and every contender wrote of them, and where decoders looked."""
 
-import base64
 import dataclasses
-import io
 import itertools
 import math
-import os
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Final
+from collections.abc import Mapping, Sequence
+from typing import Final
 
 import numpy as np
 import rich.console
@@ -15,10 +12,9 @@ import rich.progress
 from PIL import Image
 
 from models import features as names
+from pipeline import photos
 from pipeline.compare.leaderboard import Leaderboard
 
-_SIDE: Final = 360  # longest side of a picture on the page, in pixels
-_QUALITY: Final = 80
 _SHADE: Final = 0.8  # of a region that was not looked at
 
 
@@ -94,7 +90,7 @@ def captioned(
     return [
         Picture(
             source.image_id,
-            _photo(source.image),
+            photos.photo_uri(source.image),
             source.references,
             {name: of_model[number] for name, of_model in answers.items()},
         )
@@ -106,33 +102,19 @@ def read(examples: str, features: str, count: int) -> list[Source]:
     """Returns the first `count` images that have features; pictures and features are paired by content."""
     found = {
         feature[names.CONTENT_HASH].bytes_list.value[0]: feature
-        for feature in itertools.islice(_examples(features), count)
+        for feature in itertools.islice(photos.examples(features), count)
     }
-    images: dict[bytes, bytes] = {}
-    for feature in _examples(examples):
-        content = feature[names.CONTENT_HASH].bytes_list.value[0]
-        if content in found:
-            images[content] = feature[names.IMAGE_ENCODED].bytes_list.value[0]
-            if len(images) == len(found):
-                break
+    images = photos.find(examples, {content.decode("ascii") for content in found})
     return [
         Source(
             feature[names.IMAGE_ID].bytes_list.value[0].decode("utf-8"),
-            images[content],
+            images[content.decode("ascii")],
             feature[names.IMAGE_FEATURES].bytes_list.value[0],
             tuple(text.decode("utf-8") for text in feature[names.CAPTIONS].bytes_list.value),
         )
         for content, feature in found.items()
-        if content in images
+        if content.decode("ascii") in images
     ]
-
-
-def _examples(folder: str) -> Iterator[Any]:
-    import tensorflow as tf
-
-    files = sorted(tf.io.gfile.glob(os.path.join(folder, "*.gz")))
-    for record in tf.data.TFRecordDataset(files, compression_type="GZIP").as_numpy_iterator():
-        yield tf.train.Example.FromString(record).features.feature
 
 
 def ask(model_path: str, sources: Sequence[Source]) -> list[Answer]:
@@ -184,17 +166,4 @@ def _shade(weights: np.ndarray) -> str:
     seen = weights / max(float(weights.max()), 1e-9)
     alpha = (255 * _SHADE * (1 - seen)).round().astype(np.uint8)
     image = Image.fromarray(np.stack([np.zeros_like(alpha), alpha], axis=-1), "LA")
-    return _uri(image, "png", optimize=True)
-
-
-def _photo(encoded: bytes) -> str:
-    with Image.open(io.BytesIO(encoded)) as image:
-        small = image.convert("RGB")
-    small.thumbnail((_SIDE, _SIDE))
-    return _uri(small, "jpeg", quality=_QUALITY)
-
-
-def _uri(image: Image.Image, form: str, **options: Any) -> str:
-    file = io.BytesIO()
-    image.save(file, form, **options)
-    return f"data:image/{form};base64," + base64.b64encode(file.getvalue()).decode("ascii")
+    return photos.image_uri(image, "png", optimize=True)

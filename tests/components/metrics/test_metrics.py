@@ -11,8 +11,7 @@ import numpy as np
 import pytest
 import tensorflow_model_analysis as tfma
 
-from components.evaluator.extraction import DocumentFrequencies, ScoreCaptions
-from components.evaluator.records import read_extracts
+from components.evaluator.extraction import DocumentFrequencies, ScoreCaptions, read_extracts
 from components.metrics import captions, overlap, tokens
 from components.metrics.base import CaptionMetric
 from models.metrics.scores import score_captions

@@ -1,0 +1,101 @@
+"""Charts for pages: Vega-Lite specifications by Altair, drawn as SVG that takes the page's colours."""
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+import altair as alt
+import vl_convert
+
+# CSS, so that one drawing suits light and dark pages. A page defines these variables.
+_TEXT: Final = "currentColor"
+_LINE: Final = "var(--line)"
+_WIDTH: Final = 460
+_HEIGHT: Final = 260
+
+Rows = Sequence[dict[str, Any]]
+
+
+def colours(count: int) -> list[str]:
+    """Returns the page's colours for so many series."""
+    return [f"var(--c{number})" for number in range(count)]
+
+
+def draw(chart: alt.TopLevelMixin, title: str) -> str:
+    """Returns the chart as an SVG element named `title`."""
+    axis = {
+        "labelColor": _TEXT,
+        "titleColor": _TEXT,
+        "gridColor": _LINE,
+        "domainColor": _LINE,
+        "tickColor": _LINE,
+        "labelFontSize": 12,
+        "titleFontSize": 12,
+        "titleFontWeight": "normal",
+    }
+    spec = chart.to_dict()
+    spec["background"] = None
+    spec["config"] = spec.get("config", {}) | {
+        "aria": False,  # one name for the whole; the numbers stand in the page's tables
+        "font": "system-ui, sans-serif",
+        "axis": axis,
+        "legend": {"labelColor": _TEXT, "titleColor": _TEXT, "labelFontSize": 12, "orient": "bottom"},
+        "text": {"color": _TEXT, "fontSize": 12},
+        "view": {"stroke": None},
+    }
+    svg = vl_convert.vegalite_to_svg(spec)
+    # It shrinks with the page; its height follows.
+    return svg.replace("<svg ", f'<svg role="img" aria-label="{_escape(title)}" class="chart-svg" ', 1)
+
+
+def lines(
+    rows: Rows, x: str, y: str, series: str, x_title: str, y_title: str, names: Sequence[str]
+) -> alt.Chart:
+    """Returns lines with points.
+
+    Args:
+      rows: with the fields `x` (whole numbers), `y` and `series`.
+      x, y, series: names of the fields.
+      x_title, y_title: of the axes.
+      names: the series in the order of their colours.
+    """
+    return (
+        alt.Chart(alt.Data(values=list(rows)), width=_WIDTH, height=_HEIGHT)
+        .mark_line(point=True)
+        .encode(
+            x=alt.X(f"{x}:Q", title=x_title, axis=alt.Axis(tickMinStep=1, format="d", grid=False)),
+            y=alt.Y(f"{y}:Q", title=y_title, scale=alt.Scale(zero=False)),
+            color=alt.Color(
+                f"{series}:N", title=None, scale=alt.Scale(domain=list(names), range=colours(len(names)))
+            ),
+        )
+    )
+
+
+def intervals(rows: Rows, x_title: str) -> alt.TopLevelMixin:
+    """Returns a row a name: the interval, its middle, and the line that it may not be left of.
+
+    Args:
+      rows: with `name`, `low`, `middle`, `high` and `allowed` (None: not asked for).
+      x_title: of the axis.
+    """
+    base = alt.Chart(alt.Data(values=list(rows))).encode(
+        y=alt.Y("name:N", title=None, sort=None, axis=alt.Axis(grid=False))
+    )
+
+    def x(field: str) -> alt.X:
+        return alt.X(f"{field}:Q", title=x_title)
+
+    zero = alt.Chart(alt.Data(values=[{"zero": 0}]))
+    layers = (
+        zero.mark_rule(color=_TEXT).encode(x=x("zero")),
+        base.mark_rule(color="var(--c0)", strokeWidth=3).encode(x=x("low"), x2="high:Q"),
+        base.mark_point(filled=True, size=70, color="var(--c0)", opacity=1).encode(x=x("middle")),
+        base.transform_filter("isValid(datum.allowed)")
+        .mark_tick(color="var(--bad)", thickness=3, size=18)
+        .encode(x=x("allowed")),
+    )
+    return alt.layer(*layers).properties(width=_WIDTH, height=32 * max(len(rows), 1))
+
+
+def _escape(text: str) -> str:
+    return text.replace("&", "&amp;").replace('"', "&quot;").replace("<", "&lt;")

@@ -1,0 +1,134 @@
+"""The report of a run: one HTML page that needs nothing else, and a model card beside it."""
+
+import importlib.resources
+import os
+import pathlib
+from typing import Any, Final
+
+import jinja2
+
+from components.evaluator import records as evaluated
+from components.evaluator.verdict import Verdict
+from models.metrics.catalogue import METRICS
+from pipeline import charts, runs
+from pipeline.paths import Paths
+from pipeline.report import content
+from pipeline.report.model_card import model_card
+
+PAGE: Final = "report.html"
+CARD: Final = "model_card.md"
+PICTURES: Final = 12
+_COMPARED: Final = ("bleu_1", "bleu_2", "bleu_3", "bleu_4", "rouge_l", "cider_d")
+
+
+def make(run: runs.Run, paths: Paths, pictures: int = PICTURES) -> pathlib.Path:
+    """Writes the page and, where a model was judged, its card; returns the page's path.
+
+    Args:
+      run: which; a run that failed has a report of how far it came.
+      paths: of its root.
+      pictures: of each section.
+    """
+    verdict = run.verdict(paths)
+    records = evaluated.read(run.artifacts["evaluation"]) if "evaluation" in run.artifacts else []
+    training = content.training(run.artifacts.get("model_run", ""))
+    path = pathlib.Path(paths.report(run.id, PAGE))
+    # The folder's name is TFX's own.
+    examples = os.path.join(run.artifacts.get("examples", ""), "Split-eval")
+    page = _template("report.html.j2", html=True).render(
+        run=run,
+        verdict=verdict,
+        metrics=content.metric_rows(verdict) if verdict else [],
+        slices=content.slice_rows(verdict) if verdict else [],
+        charts=[*_learning(training), *(_differences(verdict) if verdict else [])],
+        training=training,
+        galleries=content.galleries(records, examples, pictures) if records else [],
+        repeated=content.repeated(records),
+        images=len(records),
+        not_featurized=content.not_featurized(run.artifacts.get("featurized", "")),
+        config=_flat(run.config),
+        slice_metrics=[METRICS[key].name for key in content.SLICE_METRICS],
+    )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(page, encoding="utf-8")
+    if verdict is not None:
+        card = _template("model_card.md.j2", html=False).render(**model_card(run, verdict, training))
+        path.with_name(CARD).write_text(card, encoding="utf-8")
+    return path
+
+
+def _template(name: str, html: bool) -> jinja2.Template:
+    text = importlib.resources.files("pipeline").joinpath(f"templates/{name}").read_text("utf-8")
+    environment = jinja2.Environment(
+        autoescape=html, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    return environment.from_string(text)
+
+
+def _learning(training: dict[str, Any]) -> list[tuple[str, str]]:
+    """Titles and drawings of the learning curves."""
+    found = []
+    if epochs := training.get("epochs"):
+        names = {"loss": "training", "eval_loss": "eval"}
+        rows = [
+            {"epoch": epoch["epoch"], "loss": epoch[key], "of": name}
+            for epoch in epochs
+            for key, name in names.items()
+        ]
+        title = "Teacher forcing: loss by epoch"
+        chart = charts.lines(rows, "epoch", "loss", "of", "epoch", "nats a token", list(names.values()))
+        found.append((title, charts.draw(chart, title)))
+    if epochs := training.get("self_critical"):
+        names = {"reward": "training", "eval_reward": "eval"}
+        rows = [
+            {"epoch": epoch["epoch"], "reward": epoch[key], "of": name}
+            for epoch in epochs
+            for key, name in names.items()
+            if key in epoch
+        ]
+        title = "Self-critical training: reward by epoch"
+        chart = charts.lines(rows, "epoch", "reward", "of", "epoch", "CIDEr-D", list(names.values()))
+        found.append((title, charts.draw(chart, title)))
+    return found
+
+
+def _differences(verdict: Verdict) -> list[tuple[str, str]]:
+    """The scores' differences from the model in service, each as a share of what that one has."""
+    baseline = verdict.baseline_overall or {}
+    differences = verdict.differences.get("", {})
+    allowed = {
+        check.metric: check.allowed_loss
+        for check in verdict.checks
+        if not check.slice and check.allowed_loss is not None
+    }
+    rows = [
+        {
+            "name": METRICS[key].name,
+            "low": 100 * differences[key].low / baseline[key],
+            "middle": 100 * (verdict.overall[key] - baseline[key]) / baseline[key],
+            "high": 100 * differences[key].high / baseline[key],
+            "allowed": -100 * allowed[key] / baseline[key] if key in allowed else None,
+        }
+        for key in _COMPARED
+        if key in differences and baseline.get(key) and key in verdict.overall
+    ]
+    if not rows:
+        return []
+    title = "Difference from the model in service, with bounds; red: the most that may be lost"
+    return [(title, charts.draw(charts.intervals(rows, "% of what the model in service has"), title))]
+
+
+def _flat(config: dict[str, Any]) -> list[tuple[str, str]]:
+    """`part.option` and value of every option, as `--set` takes them."""
+    rows = []
+    for name, value in config.items():
+        options = value if isinstance(value, dict) else {"": value}
+        for option, setting in options.items():
+            rows.append((f"{name}.{option}".rstrip("."), _as_set(setting)))
+    return rows
+
+
+def _as_set(value: Any) -> str:
+    if value is None or isinstance(value, bool):
+        return str(value).lower()
+    return " ".join(map(str, value)) if isinstance(value, list) else str(value)

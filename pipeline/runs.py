@@ -1,0 +1,111 @@
+"""What is kept of each run: `run.json` in its folder under `reports`, for `captioner runs` and the report."""
+
+import dataclasses
+import json
+import os
+import pathlib
+from typing import Any, Final, Self
+
+from components.evaluator import verdict as verdicts
+from components.evaluator.verdict import Verdict
+from pipeline.errors import UserError
+from pipeline.paths import Paths
+
+FILE: Final = "run.json"
+LATEST: Final = "latest"
+
+RUNNING: Final = "running"
+FAILED: Final = "failed"
+REFUSED: Final = "refused"
+PUSHED: Final = "pushed"
+UNCHANGED: Final = "unchanged"
+
+
+@dataclasses.dataclass(frozen=True)
+class Node:
+    """A component in a run: `state` is `done`, `cached` or `failed`."""
+
+    name: str
+    state: str
+    seconds: float
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """A run, as far as it came.
+
+    Attributes:
+      id: its folder's name: when it started.
+      state: `running` (or it was killed), `failed`, `refused`, `pushed`, or `unchanged`: pushed before.
+      config: all options.
+      data: folder of the spans.
+      spans: the manifest of each span.
+      encoder: fingerprint of the image encoder.
+      code: version and fingerprint of this software.
+      machine: what it ran on.
+      seconds: how long it took.
+      nodes: in their order.
+      artifacts: folders by name, as far as they were made.
+      pushed: folder of the pushed version; empty if nothing was pushed.
+      serving: why the ServingValidator refused the model; empty if it did not.
+      error: what failed; empty if nothing did.
+    """
+
+    id: str
+    state: str = RUNNING
+    config: dict[str, Any] = dataclasses.field(default_factory=dict)
+    data: str = ""
+    spans: list[dict[str, Any]] = dataclasses.field(default_factory=list)
+    encoder: str = ""
+    code: dict[str, str] = dataclasses.field(default_factory=dict)
+    machine: dict[str, str] = dataclasses.field(default_factory=dict)
+    seconds: float = 0.0
+    nodes: list[Node] = dataclasses.field(default_factory=list)
+    artifacts: dict[str, str] = dataclasses.field(default_factory=dict)
+    pushed: str = ""
+    serving: str = ""
+    error: str = ""
+
+    def write(self, paths: Paths) -> None:
+        """Writes the file, whole or not at all."""
+        path = pathlib.Path(paths.report(self.id, FILE))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        aside = path.with_suffix(".writing")
+        aside.write_text(json.dumps(dataclasses.asdict(self), indent=2) + "\n", encoding="utf-8")
+        os.replace(aside, path)
+
+    @classmethod
+    def read(cls, path: pathlib.Path) -> Self:
+        """Reads what `write` wrote."""
+        fields = json.loads(path.read_text(encoding="utf-8"))
+        fields["nodes"] = [Node(**node) for node in fields["nodes"]]
+        return cls(**fields)
+
+    def verdict(self, paths: Paths) -> Verdict | None:
+        """Returns the gate's verdict; None where the run did not come so far."""
+        path = pathlib.Path(paths.report(self.id, verdicts.FILE))
+        return Verdict.from_json(path.read_text(encoding="utf-8")) if path.exists() else None
+
+
+def find_all(paths: Paths) -> list[Run]:
+    """Returns every run in a root, the oldest first."""
+    return [Run.read(path) for path in sorted(pathlib.Path(paths.reports).glob(f"*/{FILE}"))]
+
+
+def find(paths: Paths, name: str) -> Run:
+    """Returns the run of an id, of the beginning of one, or the `latest`.
+
+    Raises:
+      UserError: there is none, or there are several.
+    """
+    runs = find_all(paths)
+    if not runs:
+        raise UserError(f"no run in {paths.root}; make one with 'captioner run', or give its --root")
+    if name == LATEST:
+        return runs[-1]
+    matches = [run for run in runs if run.id == name] or [run for run in runs if run.id.startswith(name)]
+    if len(matches) != 1:
+        found = f"{len(matches)} runs begin with {name!r}" if matches else f"there is no run {name!r}"
+        known = ", ".join(run.id for run in (matches or runs)[-5:])
+        raise UserError(f"{found} in {paths.root}; the last are {known}. 'captioner runs' lists all")
+    return matches[0]
