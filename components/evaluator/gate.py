@@ -10,7 +10,7 @@ from above. With an allowed loss m, a model
 - else is undecided: there are too few images to tell.
 
 So a model that has lost 2 m passes at most in a share of 1 - confidence of cases, and one as good as the
-model in service is refused at most so often where there are images enough. `benchmarks/gate.py` measures both.
+model in service is refused at most so often where there are images enough. `benchmarks/gate.py` measures it.
 """
 
 import math

@@ -12,8 +12,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declares the command's arguments."""
     parser.description = (
         "Writes report.html and model_card.md into the run's folder under ROOT/reports, as every run does at "
-        "its end: the verdict, metrics against the model in service, slices, learning curves, pictures, data and "
-        "lineage. The page needs no network."
+        "its end: the verdict, metrics against the model in service, slices, learning curves, pictures, data "
+        "and lineage. The page needs no network."
     )
     add_run(parser)
     parser.add_argument("--pictures", type=int, default=12, metavar="N", help="pictures a section (12)")

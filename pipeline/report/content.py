@@ -167,11 +167,10 @@ def galleries(records: Sequence[ImageRecord], examples: str, count: int) -> list
     chosen.append(("Lowest scores", "by CIDEr-D", sorted(records, key=score)))
     hashes = {record.content_hash for _, _, of in chosen for record in of[:count]}
     images = photos.find(examples, hashes)
+    shown = {title: [each for each in of[:count] if each.content_hash in images] for title, _, of in chosen}
     return [
-        Gallery(
-            title, note, [_picture(record, images) for record in of[:count] if record.content_hash in images]
-        )
-        for title, note, of in chosen
+        Gallery(title, note, [_picture(record, images) for record in shown[title]])
+        for title, note, _ in chosen
     ]
 
 
