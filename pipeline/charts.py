@@ -9,8 +9,8 @@ import vl_convert
 # CSS, so that one drawing suits light and dark pages. A page defines these variables.
 _TEXT: Final = "currentColor"
 _LINE: Final = "var(--line)"
-_WIDTH: Final = 460
-_HEIGHT: Final = 260
+WIDTH: Final = 460
+HEIGHT: Final = 260
 
 Rows = Sequence[dict[str, Any]]
 
@@ -44,7 +44,7 @@ def draw(chart: alt.TopLevelMixin, title: str) -> str:
     }
     svg = vl_convert.vegalite_to_svg(spec)
     # It shrinks with the page; its height follows.
-    return svg.replace("<svg ", f'<svg role="img" aria-label="{_escape(title)}" class="chart-svg" ', 1)
+    return svg.replace('class="marks"', f'class="chart-svg" role="img" aria-label="{_escape(title)}"', 1)
 
 
 def lines(
@@ -59,16 +59,24 @@ def lines(
       names: the series in the order of their colours.
     """
     return (
-        alt.Chart(alt.Data(values=list(rows)), width=_WIDTH, height=_HEIGHT)
+        alt.Chart(alt.Data(values=list(rows)), width=WIDTH, height=HEIGHT)
         .mark_line(point=True)
         .encode(
-            x=alt.X(f"{x}:Q", title=x_title, axis=alt.Axis(tickMinStep=1, format="d", grid=False)),
+            x=whole_numbers(x, x_title),
             y=alt.Y(f"{y}:Q", title=y_title, scale=alt.Scale(zero=False)),
-            color=alt.Color(
-                f"{series}:N", title=None, scale=alt.Scale(domain=list(names), range=colours(len(names)))
-            ),
+            color=colour(series, names),
         )
     )
+
+
+def whole_numbers(field: str, title: str) -> alt.X:
+    """Returns an axis without fractions: there is no half epoch."""
+    return alt.X(f"{field}:Q", title=title, axis=alt.Axis(tickMinStep=1, format="d", grid=False))
+
+
+def colour(field: str, names: Sequence[str]) -> alt.Color:
+    """Returns the colours of `names`, in their order."""
+    return alt.Color(f"{field}:N", title=None, scale=alt.Scale(domain=list(names), range=colours(len(names))))
 
 
 def intervals(rows: Rows, x_title: str) -> alt.TopLevelMixin:
@@ -94,7 +102,7 @@ def intervals(rows: Rows, x_title: str) -> alt.TopLevelMixin:
         .mark_tick(color="var(--bad)", thickness=3, size=18)
         .encode(x=x("allowed")),
     )
-    return alt.layer(*layers).properties(width=_WIDTH, height=32 * max(len(rows), 1))
+    return alt.layer(*layers).properties(width=WIDTH, height=32 * max(len(rows), 1))
 
 
 def _escape(text: str) -> str:

@@ -9,6 +9,7 @@ import tempfile
 
 import pytest
 
+from models.metrics import meteor
 from models.metrics.bleu import corpus_bleu
 from models.metrics.cider_d import cider_d
 from models.metrics.rouge_l import rouge_l
@@ -37,6 +38,14 @@ def test_tokenised_text_scores_as_published(corpus: dict[str, dict]) -> None:
     )
     assert rouge_l(candidates, references) == pytest.approx(0.396253, abs=1e-6)
     assert cider_d(candidates, references) == pytest.approx(0.599791, abs=1e-6)
+
+
+@needs_coco
+@pytest.mark.skipif(isinstance(meteor.find(), meteor.Unavailable), reason="METEOR needs Java and its archive")
+def test_meteor_is_the_published_one(corpus: dict[str, dict]) -> None:
+    candidates = [item["hyp"].split() for item in corpus.values()]
+    references = [[reference.split() for reference in item["refs"]] for item in corpus.values()]
+    assert meteor.meteor([candidates], references) == pytest.approx([0.195255], abs=1e-6)
 
 
 @needs_coco

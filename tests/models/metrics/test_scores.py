@@ -28,7 +28,21 @@ def test_empty_captions_score_nothing() -> None:
 
 
 def test_no_captions_are_no_score() -> None:
-    assert all(math.isnan(value) for value in score_captions([], []).values())
+    scores = score_captions([], [])
+    assert scores.pop("vocabulary_used") == 0
+    assert all(math.isnan(value) for value in scores.values())
+
+
+def test_the_share_of_novel_captions_needs_those_learned_from() -> None:
+    captions, references = ["a dog .", "a cat"], [["a dog"], ["a cat"]]
+    assert "novel_captions" not in score_captions(captions, references)
+    assert score_captions(captions, references, training=["A dog!"])["novel_captions"] == 0.5
+
+
+def test_a_caption_of_ten_thousand_words_has_a_score() -> None:
+    scores = score_captions(["a dog " * 5_000], [["a dog runs"]])
+    assert 0 < scores["rouge_l"] < 1
+    assert scores["mean_caption_length"] == 10_000
 
 
 def test_a_missing_image_is_not_passed_over() -> None:
