@@ -16,9 +16,9 @@ PEOPLE: Final = "people"
 SLICES: Final = {
     SOURCE: "data set",
     SPAN: "span of the data",
-    CAPTION_LENGTH: "words in people's captions, mean",
-    OBJECTS: "objects in the image, where the source tells",
-    PEOPLE: "people in the image, where the source tells",
+    CAPTION_LENGTH: "words in people's captions",  # their mean
+    OBJECTS: "objects in the image",
+    PEOPLE: "people in the image",
 }
 
 _LENGTHS: Final = ((8, "up to 8"), (12, "9 to 12"))

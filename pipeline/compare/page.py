@@ -134,7 +134,5 @@ def _costs(board: Leaderboard) -> list[tuple[str, str]]:
 
     return [
         against("Size against quality", "million parameters", "parameters", 1e6),
-        against(
-            "Time against quality", "milliseconds an image, beam search, no batch", "ms_beam_1", 1.0
-        ),
+        against("Time against quality", "milliseconds an image, beam search, no batch", "ms_beam_1", 1.0),
     ]

@@ -17,5 +17,6 @@ CONFIG = PipelineConfig(
     model=ModelConfig(width=256, embedding_width=128, dropout=0.1),
     train=TrainConfig(epochs=9, batch_size=64, learning_rate=2e-3),
     decode=DecodeConfig(beam_width=3, captions=3),
-    gate=GateConfig(min_bleu_4=0.12, min_cider_d=0.25),
+    # 200 pictures tell no finer differences than these, of scores about 0.76 and 4.6.
+    gate=GateConfig(min_bleu_4=0.12, min_cider_d=0.25, allowed_loss_bleu_4=0.05, allowed_loss_cider_d=0.3),
 )

@@ -69,7 +69,7 @@ def _learning(training: dict[str, Any]) -> list[tuple[str, str]]:
     """Titles and drawings of the learning curves."""
     found = []
     if epochs := training.get("epochs"):
-        names = {"loss": "training", "eval_loss": "eval"}
+        names = {"loss": "training, smoothed", "eval_loss": "eval"}
         rows = [
             {"epoch": epoch["epoch"], "loss": epoch[key], "of": name}
             for epoch in epochs

@@ -2,9 +2,11 @@
 
 import dataclasses
 import pathlib
+from collections.abc import Iterator
 
 import pytest
 
+from models.metrics import meteor
 from pipeline import configs_by_name, run_pipeline
 from pipeline.config import PipelineConfig, override
 from pipeline.importers import scenes
@@ -57,9 +59,10 @@ class Small:
     def paths(self) -> Paths:
         return Paths(self.root)
 
-    def run(self, *assignments: str) -> run_pipeline.Outcome:
+    def run(self, *assignments: str, force_bless: str = "") -> run_pipeline.Outcome:
         """Runs the pipeline again with some options changed."""
-        return run_pipeline.run(override(self.config, list(assignments)), self.data, self.root)
+        config = override(self.config, list(assignments))
+        return run_pipeline.run(config, self.data, self.root, force_bless=force_bless)
 
     def versions(self) -> list[str]:
         """The pushed versions."""
@@ -74,6 +77,14 @@ def small_config() -> PipelineConfig:
 def import_scenes(data: pathlib.Path, counts: tuple[int, int, int], seed: int) -> None:
     """Adds a span of scenes to `data`."""
     import_source(scenes.make_source(*counts, seed=seed), data, ImportOptions())
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_java() -> Iterator[None]:
+    """METEOR takes seconds to start and has tests of its own."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(meteor, "find", lambda: meteor.Unavailable("left out of this test"))
+        yield
 
 
 @pytest.fixture(scope="session")

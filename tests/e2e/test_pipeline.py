@@ -5,7 +5,7 @@ import pathlib
 
 import pytest
 
-from pipeline import run_pipeline
+from pipeline import cli, run_pipeline, runs
 from pipeline.errors import UserError
 from tests.e2e.conftest import Small, import_scenes
 
@@ -44,6 +44,34 @@ def test_the_verdict_names_every_gated_metric_and_is_kept_as_data(small: Small):
     assert json.loads(record.read_text())["blessed"] is True
 
 
+def test_the_run_leaves_a_record_a_page_and_a_card(small: Small, capfd: pytest.CaptureFixture[str]):
+    (run,) = runs.find_all(small.paths)
+    assert run.state == runs.PUSHED
+    assert run.pushed == small.first.pushed
+    assert [node.state for node in run.nodes] == ["done"] * 12
+    assert run.spans[0]["splits"]["eval"]["images"] == 30
+    page = pathlib.Path(small.paths.report(run.id, "report.html")).read_text("utf-8")
+    assert small.first.verdict.sentences[0] in page
+    assert 'loading="lazy"' in page
+    card = pathlib.Path(small.paths.report(run.id, "model_card.md")).read_text("utf-8")
+    assert "| scenes | 236 |" in card
+    capfd.readouterr()
+    assert cli.main(["explain", "--root", small.root]) == 0
+    assert capfd.readouterr().out.splitlines()[:-1] == small.first.verdict.sentences
+    assert cli.main(["runs", "--root", small.root]) == 0
+    listed = capfd.readouterr().out
+    assert run.id in listed
+    assert "pushed" in listed
+    assert cli.main(["report", run.id[:8], "--root", small.root, "--pictures", "2"]) == 0
+    assert pathlib.Path(small.paths.report(run.id, "report.html")).read_text("utf-8").count("<img") == 4
+
+
+def test_captions_are_known_as_novel_or_not_and_images_by_their_objects(small: Small):
+    verdict = small.first.verdict
+    assert 0 <= verdict.overall["novel_captions"] <= 1
+    assert {"objects=1", "objects=2"} <= set(verdict.metrics)
+
+
 def test_the_same_run_again_computes_and_pushes_nothing(small: Small, capfd: pytest.CaptureFixture[str]):
     versions = small.versions()
     capfd.readouterr()
@@ -69,6 +97,22 @@ def test_a_model_of_shuffled_captions_is_refused_and_the_run_says_why(
     assert failed, "a refusal has a reason"
     for check in failed:
         assert check.sentence in said
+    assert runs.find(small.paths, "latest").state == runs.REFUSED
+
+
+def test_a_person_may_push_a_refused_model_and_only_judging_is_done_again(
+    small: Small, capfd: pytest.CaptureFixture[str]
+):
+    versions = small.versions()
+    capfd.readouterr()
+    outcome = small.run("train.shuffle_captions=true", force_bless="to see it in service")
+    progress = capfd.readouterr().err
+    assert progress.count("done in") == 2, progress
+    assert outcome.verdict.forced == "to see it in service"
+    assert outcome.pushed
+    assert len(small.versions()) == len(versions) + 1
+    page = pathlib.Path(small.paths.report(runs.find(small.paths, "latest").id, "report.html"))
+    assert "Blessed by force: “to see it in service”" in page.read_text("utf-8")
 
 
 def test_of_a_new_span_only_its_images_are_featurized(small: Small):
@@ -98,6 +142,10 @@ def test_data_that_does_not_fit_the_schema_stops_the_run(small: Small, tmp_path:
 def test_an_empty_vocabulary_stops_the_run(small: Small):
     with pytest.raises(UserError, match=r"Transform failed.*the vocabulary is empty.*corpus\.min_images"):
         small.run("corpus.min_images=100000")
+    run = runs.find(small.paths, "latest")
+    assert (run.state, run.nodes[-1].name, run.nodes[-1].state) == (runs.FAILED, "Transform", runs.FAILED)
+    assert "the vocabulary is empty" in run.error
+    assert pathlib.Path(small.paths.report(run.id, "report.html")).exists()
 
 
 def test_a_loss_that_is_no_number_stops_the_run(small: Small):

@@ -1,0 +1,63 @@
+"""The records of runs, and the commands that read them."""
+
+import json
+import pathlib
+
+import pytest
+
+from pipeline import cli, runs
+from pipeline.errors import UserError
+from pipeline.paths import Paths
+
+EARLY = runs.Run("20260101-000000", state=runs.FAILED, error="Trainer failed: no memory\nmore", seconds=60)
+    "20260101-000000", state=runs.FAILED, error="Trainer failed: out of memory\nsecond line", seconds=60
+)
+LATE = runs.Run("20260102-000000", nodes=[runs.Node("Trainer", "done", 1.5)], spans=[{"span": 1}])
+
+
+@pytest.fixture
+def paths(tmp_path: pathlib.Path) -> Paths:
+    paths = Paths(str(tmp_path))
+    for run in (LATE, EARLY):
+        run.write(paths)
+    (tmp_path / "reports" / "compare-20260103-000000").mkdir()
+    return paths
+
+
+def test_runs_are_read_back_in_the_order_they_were_made(paths: Paths) -> None:
+    assert runs.find_all(paths) == [EARLY, LATE]
+
+
+def test_a_run_is_found_by_its_beginning_or_as_the_latest(paths: Paths) -> None:
+    assert runs.find(paths, "latest") == LATE
+    assert runs.find(paths, "20260101") == EARLY
+    with pytest.raises(UserError, match=r"2 runs begin with '202601'.*20260101-000000, 20260102-000000"):
+        runs.find(paths, "202601")
+    with pytest.raises(UserError, match="there is no run 'x'"):
+        runs.find(paths, "x")
+
+
+def test_without_a_run_the_user_is_told_how_to_make_one(tmp_path: pathlib.Path) -> None:
+    with pytest.raises(UserError, match="make one with 'captioner run'"):
+        runs.find(Paths(str(tmp_path)), "latest")
+
+
+def test_the_list_says_how_each_ended(paths: Paths, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["runs", "--root", paths.root]) == 0
+    said = capsys.readouterr().out
+    assert said.index(EARLY.id) < said.index(LATE.id)
+    assert "Trainer failed: no memory" in said
+    assert "more" not in said
+    assert "did not end, or runs" in said
+
+
+def test_programs_read_the_list_as_json(paths: Paths, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["runs", "--root", paths.root, "--json"]) == 0
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [line["id"] for line in lines] == [EARLY.id, LATE.id]
+    assert lines[0]["metrics"] == {}
+
+
+def test_a_run_without_a_verdict_says_why(paths: Paths, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["explain", EARLY.id, "--root", paths.root]) == 1
+    assert "has no verdict: Trainer failed" in capsys.readouterr().err
