@@ -12,6 +12,7 @@ _TEXT: Final = "currentColor"
 _LINE: Final = "var(--line)"
 WIDTH: Final = 460
 HEIGHT: Final = 260
+_TICKS: Final = 12
 
 Rows = Sequence[dict[str, Any]]
 
@@ -63,16 +64,18 @@ def lines(
         alt.Chart(alt.Data(values=list(rows)), width=WIDTH, height=HEIGHT)
         .mark_line(point=True)
         .encode(
-            x=whole_numbers(x, x_title),
+            x=whole_numbers(x, x_title, rows),
             y=alt.Y(f"{y}:Q", title=y_title, scale=alt.Scale(zero=False)),
             color=colour(series, names),
         )
     )
 
 
-def whole_numbers(field: str, title: str) -> alt.X:
+def whole_numbers(field: str, title: str, rows: Rows) -> alt.X:
     """Returns an axis without fractions: there is no half epoch."""
-    return alt.X(f"{field}:Q", title=title, axis=alt.Axis(tickMinStep=1, format="d", grid=False))
+    values = sorted({row[field] for row in rows})
+    shown = values[:: -(-len(values) // _TICKS) or 1]
+    return alt.X(f"{field}:Q", title=title, axis=alt.Axis(values=shown, format="d", grid=False))
 
 
 def colour(field: str, names: Sequence[str]) -> alt.Color:

@@ -96,7 +96,7 @@ def _curves(board: Leaderboard) -> tuple[str, str]:
         alt.Chart(alt.Data(values=rows), width=charts.WIDTH, height=charts.HEIGHT)
         .mark_line()
         .encode(
-            x=charts.whole_numbers("epoch", "epoch"),
+            x=charts.whole_numbers("epoch", "epoch", rows),
             y=alt.Y("loss:Q", title="eval loss, nats a token", scale=alt.Scale(zero=False)),
             detail="run:N",
             color=looks["color"],

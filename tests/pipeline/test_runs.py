@@ -10,8 +10,6 @@ from pipeline.errors import UserError
 from pipeline.paths import Paths
 
 EARLY = runs.Run("20260101-000000", state=runs.FAILED, error="Trainer failed: no memory\nmore", seconds=60)
-    "20260101-000000", state=runs.FAILED, error="Trainer failed: out of memory\nsecond line", seconds=60
-)
 LATE = runs.Run("20260102-000000", nodes=[runs.Node("Trainer", "done", 1.5)], spans=[{"span": 1}])
 
 
