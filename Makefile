@@ -20,6 +20,7 @@ bench: env
 	@$(PYTHON) -m benchmarks.featurizer
 	@$(PYTHON) -m benchmarks.decoding
 	@$(PYTHON) -m benchmarks.training
+	@$(PYTHON) -m benchmarks.metrics
 
 lock: env
 	@.venv/bin/uv pip compile setup.py --all-extras --override requirements.override --generate-hashes \

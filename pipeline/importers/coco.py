@@ -66,7 +66,7 @@ def read_coco(
         official = _OFFICIAL.fullmatch(path.name)
         folders = [images] if images else _image_folders(source, official[1] if official else "")
         content = _read_annotations(path)
-        found = _count_instances(path.with_name(path.name.replace("captions_", "instances_", 1)))
+        found = _count_instances(path)
         mine: set[str] = set()
         for image in content["images"]:
             image_id = str(image["id"])
@@ -104,9 +104,10 @@ def read_coco(
     return dataclasses.replace(source_, entries=entries)
 
 
-def _count_instances(path: pathlib.Path) -> dict[str, tuple[int, int]] | None:
+def _count_instances(captions: pathlib.Path) -> dict[str, tuple[int, int]] | None:
     """Objects and people by image id, (0, 0) where none is marked; None where there is no such file."""
-    if not path.exists():
+    path = captions.with_name(captions.name.replace("captions_", "instances_", 1))
+    if path == captions or not path.exists():
         return None
     objects: collections.Counter[str] = collections.Counter()
     people: collections.Counter[str] = collections.Counter()

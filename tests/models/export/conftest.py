@@ -91,7 +91,16 @@ def ask(served: export.ServedCaptioner, signature: str, *inputs, **options) -> d
 
 def example(features: np.ndarray, captions: list[str]) -> bytes:
     """A featurized tf.train.Example."""
+    return _example(names.IMAGE_FEATURES, features.astype("<f2").tobytes(), captions)
+
+
+def raw_example(image: bytes, captions: list[str]) -> bytes:
+    """A tf.train.Example as importers write it."""
+    return _example(names.IMAGE_ENCODED, image, captions)
+
+
+def _example(name: str, image: bytes, captions: list[str]) -> bytes:
     record = tf.train.Example()
-    record.features.feature[names.IMAGE_FEATURES].bytes_list.value.append(features.astype("<f2").tobytes())
+    record.features.feature[name].bytes_list.value.append(image)
     record.features.feature[names.CAPTIONS].bytes_list.value.extend(caption.encode() for caption in captions)
     return record.SerializeToString()

@@ -22,7 +22,7 @@ from models import features as names
 from models.decoders import DECODERS
 from models.representations import REPRESENTATIONS
 from tests.models.conftest import WORDS, CaptionerMaker
-from tests.models.export.conftest import CORPUS, DECODE, ask, example
+from tests.models.export.conftest import CORPUS, DECODE, ask, example, raw_example
 
 SESSION_LOADER = """
 import json, sys
@@ -115,6 +115,7 @@ def test_an_image_alone_is_answered_there_as_among_others(saved, images, answer)
         (names.SCORE_SIGNATURE, {}),
         (names.ATTENTION_SIGNATURE, {}),
         (names.EVAL_SIGNATURE, {}),
+        (names.EVAL_IMAGES_SIGNATURE, {}),
     ],
 )
 def test_every_signature_answers_the_same_there(saved, images, stored, signature, options):
@@ -125,6 +126,8 @@ def test_every_signature_answers_the_same_there(saved, images, stored, signature
         "caption": [b"a cat", b"the dog", b"a zebra"],
         "examples": [example(image, ["a cat", "zebra"]) for image in features],
     }
+    if signature == names.EVAL_IMAGES_SIGNATURE:
+        inputs["examples"] = [raw_example(image, ["a cat", "zebra"]) for image in images]
     required = set(signature_of(saved.path, signature).inputs) & set(inputs)
     given = {name: inputs[name] for name in inputs if name in required}
     expected = ask(saved.served, signature, *given.values(), **options)

@@ -8,7 +8,7 @@ from models import export
 from models import features as names
 from models.captioner import Captioner
 from tests.models.conftest import WORDS, CaptionerMaker
-from tests.models.export.conftest import CORPUS, DECODE, ask, example
+from tests.models.export.conftest import CORPUS, DECODE, ask, example, raw_example
 
 CAPTION, LOG_PROB, STATUS = names.CAPTION_OUTPUT, names.LOG_PROB_OUTPUT, names.STATUS_OUTPUT
 REAL_WORDS = set(WORDS[len(names.ACTION_WORDS) :])
@@ -93,6 +93,7 @@ def test_greedy_captions_are_of_one_beam(saved, images, stored):
         (names.SCORE_SIGNATURE, 2),
         (names.ATTENTION_SIGNATURE, 1),
         (names.EVAL_SIGNATURE, 1),
+        (names.EVAL_IMAGES_SIGNATURE, 1),
     ],
 )
 def test_nothing_asked_nothing_answered(saved, signature, inputs):
@@ -271,3 +272,18 @@ def test_captions_that_all_have_rare_words_leave_counts_of_zero(saved):
     features = np.zeros((saved.regions, saved.width), np.float32)
     result = ask(saved.served, names.EVAL_SIGNATURE, [example(features, ["zebra"]), example(features, [])])
     assert result["token_count"].tolist() == result["token_nll"].tolist() == [0.0, 0.0]
+
+
+def test_raw_images_are_evaluated_as_their_features(saved, images, stored):
+    captions = ["a cat", "a dog"]
+
+    raw = [raw_example(image, captions) for image in images]
+    from_images = ask(saved.served, names.EVAL_IMAGES_SIGNATURE, raw)
+    features = [np.frombuffer(row, "<f2") for row in stored]
+    from_features = ask(saved.served, names.EVAL_SIGNATURE, [example(row, captions) for row in features])
+    for name, values in from_features.items():
+        for row in (0, 2):
+            found, expected = from_images[name][row], values[row]
+            assert found == (expected if values.dtype == object else pytest.approx(expected, rel=1e-4)), name
+    assert from_images[CAPTION][1] == b"", "no image, no caption"
+    assert from_images["token_count"][1] == from_images["token_nll"][1] == 0

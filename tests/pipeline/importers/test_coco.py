@@ -85,3 +85,22 @@ def test_what_is_wrong_is_set_aside(write_files):
 def test_other_folders_are_refused(write_files, files, complaint):
     with pytest.raises(UserError, match=complaint):
         read_coco(write_files(files))
+
+
+def test_objects_and_people_are_counted_where_instances_are_known(write_files):
+    marks = [{"image_id": 1, "category_id": category} for category in (1, 1, 18)]
+    instances = {"annotations/instances_train2014.json": json.dumps({"annotations": marks})}
+    source = read_coco(write_files(OFFICIAL | instances))
+    assert {entry.image_id: (entry.objects, entry.people) for entry in source.entries} == {
+        "1": (3, 2),
+        "2": (0, 0),  # nothing is marked in it
+        "3": (None, None),  # of val there is no such file
+    }
+
+
+def test_a_broken_instances_file_is_named(write_files):
+    folder = write_files(OFFICIAL | {"annotations/instances_train2014.json": '{"annotations": [{}]}'})
+    with pytest.raises(
+        UserError, match=r"instances_train2014.json is not a COCO instances file.*Move it away"
+    ):
+        read_coco(folder)

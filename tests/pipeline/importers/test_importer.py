@@ -1,5 +1,6 @@
 """Whole imports through Beam: what a span holds, and that it is there whole or not at all."""
 
+import dataclasses
 import hashlib
 import io
 import json
@@ -58,11 +59,23 @@ def test_examples_hold_what_the_contract_says(photos, tmp_path):
             features.IMAGE_ENCODED: [data],
             features.CAPTIONS: [f"Caption {k} of {image_id[0]}".encode() for k in range(2)],
             features.SOURCE: [b"folder"],
+            features.SPAN: [1],
             features.WIDTH: [30],
             features.HEIGHT: [20],
             features.CONTENT_HASH: [hashlib.sha256(data).hexdigest().encode()],
             "split": example["split"],
         }
+
+
+def test_what_is_known_of_objects_and_people_is_kept(photos, tmp_path):
+    source = read_folder(photos)
+    first, *others = source.entries
+    counted = dataclasses.replace(first, objects=3, people=0)
+    import_source(dataclasses.replace(source, entries=[counted, *others]), tmp_path / "data", small(span="4"))
+    found = read_span(tmp_path / "data" / "span-0004")
+    example = found.pop(first.image_id)
+    assert (example[features.OBJECTS], example[features.PEOPLE], example[features.SPAN]) == ([3], [0], [4])
+    assert all(features.OBJECTS not in example for example in found.values())
 
 
 def test_the_manifest_describes_the_files(photos, tmp_path):
