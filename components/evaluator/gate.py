@@ -7,7 +7,7 @@ from above. With an allowed loss m, a model
 - is refused if the upper bound is below -m: it has lost more than m;
 - passes if the lower bound is at or above -m: it has not;
 - else passes if the bounds are no further apart than m, for then a loss of 2 m would have been seen;
-- else is undecided: there are too few images to tell.
+- else is undecided: there are too few images to tell, as there always are with less than 20.
 
 So a model that has lost 2 m passes at most in a share of 1 - confidence of cases, and one as good as the
 model in service is refused at most so often where there are images enough. `benchmarks/gate.py` measures it.
@@ -25,6 +25,8 @@ from models.metrics.bootstrap import CORPUS_METRICS, TOKEN_METRICS, PairedBootst
 from models.metrics.catalogue import METRICS
 from models.metrics.tokenizer import tokenize
 
+# With fewer images the samples say little of others, and the bounds come out too narrow.
+_LEAST = 20
 # Compared in every slice, for the report; rules add theirs.
 _SLICE_METRICS = ("bleu_4", "cider_d")
 
@@ -108,6 +110,8 @@ def _differences(gate: Gate, records: Sequence[ImageRecord]) -> dict[str, dict[s
             groups.setdefault(f"{name}={value}", []).append(record)
     result = {}
     for of, members in groups.items():
+        if len(members) < _LEAST:
+            continue
         asked = [rule.metric for rule in gate.rules if rule.allowed_loss is not None and _applies(rule, of)]
         usual = (*CORPUS_METRICS, *TOKEN_METRICS) if of == OVERALL else _SLICE_METRICS
         bootstrap = PairedBootstrap(
@@ -168,8 +172,11 @@ def _check_slice(rule: Rule, gate: Gate, scores: Scores, of: str, difference: Di
         assert rule.allowed_loss is not None
         less = "less" if rule.higher_is_better else "more"
         said += f"; the model in service has {metric.show(baseline)}"
-        if baseline is None or math.isnan(baseline) or difference is None or math.isnan(difference.low):
+        images = scores.candidate[of].get("images", math.nan)
+        if baseline is None or math.isnan(baseline) or (difference and math.isnan(difference.low)):
             problems.append("the model in service has no score to compare it with")
+        elif difference is None:
+            undecided = f"too few images to tell: {images:,.0f}, and it takes {_LEAST} at least"
         else:
             said += (
                 f", the difference is from {difference.low:+.4f} to {difference.high:+.4f} with "
@@ -180,7 +187,7 @@ def _check_slice(rule: Rule, gate: Gate, scores: Scores, of: str, difference: Di
             if least > rule.allowed_loss:
                 problems.append("worse than the model in service")
             elif most_lost > rule.allowed_loss and most_lost - least > rule.allowed_loss:
-                undecided = _too_few(scores.candidate[of].get("images", math.nan), most_lost - least, rule)
+                undecided = _too_few(images, most_lost - least, rule)
     outcome, end = PASSED, PASSED
     if problems:
         outcome, end = REFUSED, f"refused, {' and '.join(problems)}"

@@ -114,6 +114,14 @@ def test_too_few_images_to_tell_refuse_and_say_how_many_it_would_take() -> None:
     assert judge(Gate((rule,), undecided="pass"), found, as_good(30)).blessed
 
 
+def test_of_a_handful_of_images_nothing_is_told_however_alike_they_are() -> None:
+    records = images(1.0, 0.0, count=19)
+    found = judge(Gate((NOT_WORSE,)), compared(images=19.0), records)
+    assert found.checks[0].outcome == verdict.UNDECIDED
+    assert "too few images to tell: 19, and it takes 20 at least" in found.sentences[1]
+    assert judge(Gate((NOT_WORSE,)), compared(), images(1.0, 0.0, count=20)).blessed
+
+
 def test_enough_images_let_an_equal_model_pass() -> None:
     rule = Rule("bleu_1", higher_is_better=True, allowed_loss=0.1)
     assert judge(Gate((rule,)), Scores({"": {"bleu_1": 0.75}}, {"": {"bleu_1": 0.75}}), as_good(600)).blessed
