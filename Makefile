@@ -9,7 +9,7 @@ demo: env
 	@.venv/bin/captioner demo
 
 test: env
-	@$(PYTHON) -m pytest
+	@$(PYTHON) -m pytest -n 2
 
 lint: env
 	@.venv/bin/ruff check .

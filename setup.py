@@ -37,6 +37,7 @@ EXTRAS = {
         "pycocoevalcap>=1.2",
         "pytest>=8",
         "pytest-timeout>=2.3",
+        "pytest-xdist>=3.6",
         "ruff>=0.11",
         "types-protobuf",
         "wheel",

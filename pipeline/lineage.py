@@ -35,7 +35,7 @@ def code() -> dict[str, str]:
     versions = {"tfx-captioner": importlib.metadata.version("tfx-captioner")}
     if commit := _commit():
         versions["commit"] = commit
-    versions["trainer"] = fingerprint.of_trainer()
+    versions["trainer's code"] = fingerprint.of_trainer()
     return versions | {name: importlib.metadata.version(name) for name in _PACKAGES}
 
 

@@ -17,6 +17,21 @@ import pytest
 _DATA = pathlib.Path(__file__).parents[2] / "shared" / "data"
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """With several processes (`-n`), a file's tests stay together, and so do all end-to-end tests.
+
+    They share pipeline runs and models that take minutes to make. The longest group comes first.
+    """
+    e2e = pathlib.Path(__file__).parent / "e2e"
+
+    def group(item: pytest.Item) -> str:
+        return "e2e" if e2e in item.path.parents else str(item.path)
+
+    for item in items:
+        item.add_marker(pytest.mark.xdist_group(group(item)))
+    items.sort(key=lambda item: group(item) != "e2e")  # stable
+
+
 @pytest.fixture(autouse=True)
 def same_random_numbers() -> None:
     """Every test starts from the same seeds, so that its result does not depend on which ran before."""

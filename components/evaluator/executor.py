@@ -1,5 +1,6 @@
 """The CaptionEvaluator's work, apart from TFX's decorator: TFMA over both models, then the gate."""
 
+import math
 import os
 from typing import Any, Final
 
@@ -188,6 +189,7 @@ def _write(blessing: Any, decision: verdict.Verdict) -> None:
     blessing.set_string_custom_property("forced", decision.forced)
     blessing.set_string_custom_property("verdict", decision.to_json())
     for key, value in decision.overall.items():
-        blessing.set_float_custom_property(key, value)
+        if math.isfinite(value):  # a database has no others
+            blessing.set_float_custom_property(key, value)
     for sentence in decision.sentences:
         logging.info("%s", sentence)

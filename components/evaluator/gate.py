@@ -54,7 +54,7 @@ def judge(
     """
     differences = _differences(gate, records) if scores.baseline is not None else {}
     checks = [check for rule in gate.rules for check in _check(rule, gate, scores, differences)]
-    if unscorable:
+    if unscorable and any(rule.allowed_loss is not None for rule in gate.rules):
         checks.append(_unscorable(baseline_version, unscorable))
     blessed = bool(scores.candidate and checks and all(check.passed for check in checks))
     outcome = _outcome(blessed, scores, checks)
