@@ -7,7 +7,7 @@ import re
 from typing import Any, Final
 
 from components.evaluator.rules import PASS, REFUSE, Gate, Rule
-from components.evaluator.slices import SLICES
+from components.evaluator.slices import SLICES, VALUES
 from models import features
 from models.config import Config
 from models.metrics.catalogue import METRICS
@@ -88,8 +88,11 @@ class GateConfig(Config):
                 _require_number(name, getattr(self, name))
         if not 0.5 < self.confidence < 1:
             raise ValueError(f"gate.confidence must be between 0.5 and 1; got {self.confidence}")
-        if self.resamples < 100:
-            raise ValueError(f"gate.resamples must be 100 or more, or chance decides; got {self.resamples}")
+        if self.resamples < 100 or self.resamples * (1 - self.confidence) < 5:
+            raise ValueError(
+                "gate.resamples must be 100 or more, and so many that 5 lie beyond each bound, or chance "
+                f"decides; got {self.resamples} with gate.confidence {self.confidence}"
+            )
         if self.undecided not in (REFUSE, PASS):
             raise ValueError(f"gate.undecided must be {REFUSE} or {PASS}; got {self.undecided!r}")
         for text in self.rules:
@@ -133,6 +136,10 @@ def parse_rule(text: str) -> Rule:
         )
     if of and of not in SLICES:
         raise ValueError(f"gate.rules: there is no slice {of!r} in {text!r}; there are {', '.join(SLICES)}")
+    if match["value"] is not None and match["value"] not in VALUES.get(of, (match["value"],)):
+        raise ValueError(
+            f"gate.rules: {of} is never {match['value']!r} in {text!r}; it is one of {', '.join(VALUES[of])}"
+        )
     higher = match["sign"] == ">="
     if METRICS[metric].higher_is_better not in (None, higher):
         right = ">=" if METRICS[metric].higher_is_better else "<="

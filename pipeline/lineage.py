@@ -9,6 +9,7 @@ import subprocess
 from typing import Any
 
 from pipeline import fingerprint
+from pipeline.errors import UserError
 from pipeline.importers.importer import MANIFEST
 
 _PACKAGES = ("tfx", "tensorflow", "keras", "apache-beam")
@@ -16,27 +17,43 @@ _OF_SPAN = ("source", "span", "images", "captions", "images_read", "captions_rea
 
 
 def spans(data: str) -> list[dict[str, Any]]:
-    """Returns the manifest of every span, without the lists that are as long as the data."""
-    found = []
-    for path in sorted(pathlib.Path(data).glob(f"span-*/{MANIFEST}")):
-        manifest = json.loads(path.read_text("utf-8"))
-        splits = {
-            name: {"images": split["images"], "captions": split["captions"]}
-            for name, split in manifest["splits"].items()
-        }
-        across = [group for group in manifest["identical_pictures"] if len(group["splits"]) > 1]
-        kept = {key: manifest[key] for key in _OF_SPAN}
+    """Returns what is known of every span: its manifest, without the lists that are as long as the data.
+
+    A span without a manifest has nothing but its number and `source` `unknown`.
+
+    Raises:
+      UserError: a manifest is broken.
+    """
+    found: list[dict[str, Any]] = []
+    for folder in sorted(pathlib.Path(data).glob("span-*")):
+        path = folder / MANIFEST
+        if not path.exists():
+            found.append({"source": "unknown", "span": folder.name.removeprefix("span-")})
+            continue
+        try:
+            manifest = json.loads(path.read_text("utf-8"))
+            splits = {
+                name: {"images": split["images"], "captions": split["captions"]}
+                for name, split in manifest["splits"].items()
+            }
+            across = [group for group in manifest["identical_pictures"] if len(group["splits"]) > 1]
+            kept = {key: manifest[key] for key in _OF_SPAN}
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            raise UserError(
+                f"{path} is broken ({type(error).__name__}: {error}); import the span again, or move the "
+                "manifest away: the report then says that nothing is known of the span"
+            ) from error
         found.append(kept | {"splits": splits, "in_several_splits": len(across)})
     return found
 
 
 def code() -> dict[str, str]:
     """Returns the version of this software and of those under it."""
-    versions = {"tfx-captioner": importlib.metadata.version("tfx-captioner")}
-    if commit := _commit():
-        versions["commit"] = commit
-    versions["trainer's code"] = fingerprint.of_trainer()
-    return versions | {name: importlib.metadata.version(name) for name in _PACKAGES}
+    return {
+        "tfx-captioner": importlib.metadata.version("tfx-captioner"),
+        "commit": _commit(),
+        "trainer's code": fingerprint.of_trainer(),
+    } | {name: importlib.metadata.version(name) for name in _PACKAGES}
 
 
 def machine() -> dict[str, str]:

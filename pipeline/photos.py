@@ -26,8 +26,9 @@ def examples(folder: str) -> Iterator[Any]:
 def find(folder: str, hashes: Collection[str]) -> dict[str, bytes]:
     """Returns the image files with these content hashes, so far as raw Examples in `folder` have them."""
     found: dict[str, bytes] = {}
+    hashes = {content for content in hashes if content}
     for feature in examples(folder) if hashes else ():
-        content = feature[names.CONTENT_HASH].bytes_list.value[0].decode("ascii")
+        content = b"".join(feature[names.CONTENT_HASH].bytes_list.value).decode("ascii")
         if content in hashes:
             found[content] = feature[names.IMAGE_ENCODED].bytes_list.value[0]
             if len(found) == len(hashes):

@@ -16,6 +16,7 @@ from components.example_validator.component import StrictExampleValidator
 from components.image_featurizer.component import ImageFeaturizer
 from components.pusher.component import AtomicPusher
 from components.serving_validator.component import ServingValidator
+from models.metrics.meteor import find as find_meteor
 from pipeline import fingerprint
 from pipeline.config import PipelineConfig
 from pipeline.eval_config import build_eval_config
@@ -77,7 +78,7 @@ def build_comparison(
     learning = _learn(config, data, paths, encoder_version)
     model = learning.trainer.outputs["model"]
     baseline = Baseline(serving_dir=paths.serving, in_service=NO_MODEL)
-    evaluator = _evaluator(config, learning, baseline)
+    evaluator = _evaluator(config, learning, baseline, meteor=0)
     meter = CaptionMeter(
         model=model,
         features=learning.featurized,
@@ -165,7 +166,9 @@ def _learn(config: PipelineConfig, data: str, paths: Paths, encoder_version: str
     return _Learning(nodes, example_gen.outputs["examples"], featurized, trainer)
 
 
-def _evaluator(config: PipelineConfig, learning: _Learning, baseline: Any, force_bless: str = "") -> Any:
+def _evaluator(
+    config: PipelineConfig, learning: _Learning, baseline: Any, force_bless: str = "", meteor: int = 1
+) -> Any:
     return CaptionEvaluator(
         features=learning.featurized,
         examples=learning.examples,
@@ -174,7 +177,11 @@ def _evaluator(config: PipelineConfig, learning: _Learning, baseline: Any, force
         eval_config=proto_utils.proto_to_json(build_eval_config()),
         gate=config.gate.gate().to_json(),
         force_bless=force_bless,
-        code_version=fingerprint.of_sources(fingerprint.EVALUATOR_SOURCES),
+        meteor=meteor,
+        # A Java installed since is a reason to evaluate again.
+        code_version=fingerprint.of_texts(
+            fingerprint.of_sources(fingerprint.EVALUATOR_SOURCES), type(find_meteor()).__name__
+        ),
     )
 
 

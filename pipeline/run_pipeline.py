@@ -76,25 +76,20 @@ class _Running:
         self._console = rich.console.Console(stderr=True)
         self._started = time.monotonic()
         options = json.loads(config.to_json())
-        self._record = runs.Run(run_id, config=options, data=data, spans=lineage.spans(data))
+        self._record = runs.Run(run_id, config=options, data=data)
         self._runner: Any = None
         self._pipeline: Any = None
 
     def run(self) -> Outcome:
         """Runs to the end, records how it came there, and tells."""
-        self._keep(code=lineage.code(), machine=lineage.machine())
         try:
+            self._keep(code=lineage.code(), machine=lineage.machine(), spans=lineage.spans(self._data))
             outcome = self._compute()
         except BaseException as error:  # an interrupt, too: what was done is on record
-            node = getattr(error, "node", "")
-            self._keep(
-                state=runs.FAILED,
-                error=str(error) or type(error).__name__,
-                nodes=[*self._nodes(), *([runs.Node(node, runs.FAILED, 0.0)] if node else [])],
-                artifacts=self._artifacts(),
-            )
-            if isinstance(error, UserError):
-                self._report()
+            try:
+                self._fail(error)
+            except Exception:  # must not hide what went wrong
+                logging.exception("the failed run could not be recorded")
             raise
         state = runs.REFUSED
         if outcome.pushed:
@@ -109,6 +104,20 @@ class _Running:
         _tell(outcome, self._console, self._record.seconds)
         self._report()
         return outcome
+
+    def _fail(self, error: BaseException) -> None:
+        node = getattr(error, "node", "")
+        self._keep(
+            state=runs.FAILED,
+            error=str(error) or type(error).__name__,
+            nodes=[*self._nodes(), *([runs.Node(node, runs.FAILED, 0.0)] if node else [])],
+        )
+        self._keep(artifacts=self._artifacts())
+        if "CaptionEvaluator" in {node.name for node in self._nodes()}:  # what failed came after the verdict
+            judged = self._runner.artifacts(self._pipeline, "CaptionEvaluator")
+            _verdict(judged).write(self._paths.report(self._record.id, verdicts.FILE))
+        if isinstance(error, UserError):
+            self._report()
 
     def _compute(self) -> Outcome:
         self._console.print("loading TFX (about half a minute)", style="dim")
@@ -203,11 +212,15 @@ def _outcome(runner: Any, pipeline: Any) -> Outcome:
     pushed = runner.artifacts(pipeline, "AtomicPusher")["pushed_model"].custom_properties
     refused = "" if tried["blessed"].int_value else tried["reason"].string_value
     return Outcome(
-        verdicts.read(os.path.join(judged["blessing"].uri, verdicts.FILE)),
+        _verdict(judged),
         pushed["pushed_destination"].string_value if pushed["pushed"].int_value else None,
         runner.states["AtomicPusher"] == "cached",
         refused,
     )
+
+
+def _verdict(judged: dict[str, Any]) -> Verdict:
+    return verdicts.read(os.path.join(judged["blessing"].uri, verdicts.FILE))
 
 
 def _tell(outcome: Outcome, console: rich.console.Console, seconds: float) -> None:

@@ -17,6 +17,7 @@ import pytest
 _DATA = pathlib.Path(__file__).parents[2] / "shared" / "data"
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the marks
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """With several processes (`-n`), a file's tests stay together, and so do all end-to-end tests.
 

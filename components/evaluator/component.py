@@ -18,6 +18,7 @@ def CaptionEvaluator(
     gate: tfx.dsl.components.Parameter[str],
     split: tfx.dsl.components.Parameter[str] = "eval",
     force_bless: tfx.dsl.components.Parameter[str] = "",
+    meteor: tfx.dsl.components.Parameter[int] = 1,
     code_version: tfx.dsl.components.Parameter[str] = "",
     beam_pipeline: tfx.dsl.components.BeamComponentParameter[beam.Pipeline] = None,
 ) -> None:
@@ -39,6 +40,7 @@ def CaptionEvaluator(
       gate: `components.evaluator.rules.Gate` as JSON.
       split: of both Examples.
       force_bless: a person's reason to bless the candidate whatever the gate says; empty: the gate decides.
+      meteor: whether METEOR is computed where it can be; it takes some seconds.
       code_version: changes when code that matters does; only tells TFX's cache.
       beam_pipeline: given by TFX.
 
@@ -58,5 +60,6 @@ def CaptionEvaluator(
         gate,
         split,
         force_bless,
+        meteor,
         beam_pipeline,
     )

@@ -40,6 +40,7 @@ def evaluate(
     gate_json: str,
     split: str,
     force_bless: str,
+    with_meteor: int,
     beam_pipeline: beam.Pipeline,
 ) -> None:
     """Scores, judges and writes the artifacts; see `component.CaptionEvaluator`."""
@@ -56,11 +57,19 @@ def evaluate(
         same_encoder = True
         del models[BASELINE]
     data = features if same_encoder else examples
+    for left in fileio.glob(os.path.join(evaluation.uri, f"{records.FILE_PREFIX}-*")):
+        fileio.remove(left)  # by an attempt that was killed
     _score(_config(eval_config, models, same_encoder), models, data, split, evaluation.uri, beam_pipeline)
 
     judged = records.read(evaluation.uri)
     found = scores.read(evaluation.uri)
-    not_computed = _add_meteor(found, judged)
+    scored = int(found.candidate.get(scores.OVERALL, {}).get("images", 0))
+    if len(judged) != scored:
+        raise RuntimeError(
+            f"expected the records of {scored} images in {evaluation.uri}; got {len(judged)}. Delete the "
+            "folder and run the pipeline again"
+        )
+    not_computed = _add_meteor(found, judged) if with_meteor else {"meteor": "not asked for"}
     decision = gate.judge(
         Gate.from_json(gate_json),
         found,

@@ -45,7 +45,7 @@ class ImageRecord:
 
     Attributes:
       image_id: as imported.
-      content_hash: of its file; empty where the data has none.
+      content_hash: of its file; empty where the Example lacks it.
       references: the captions people wrote; at least one.
       slices: value by the name of the slice; see `components.evaluator.slices`.
       models: what each model made of it, by TFMA's name of the model.
@@ -59,7 +59,7 @@ class ImageRecord:
 
     def to_json(self) -> str:
         """Returns one line of JSON; a number that is not finite is written as JavaScript would."""
-        return json.dumps(dataclasses.asdict(self), ensure_ascii=False)
+        return json.dumps(dataclasses.asdict(self))
 
     @classmethod
     def from_json(cls, line: str) -> Self:
@@ -77,8 +77,8 @@ def read(evaluation_uri: str) -> list[ImageRecord]:
     records = []
     for path in fileio.glob(os.path.join(evaluation_uri, f"{FILE_PREFIX}-*")):
         with fileio.open(path, "rb") as file:
-            lines = gzip.decompress(file.read()).decode("utf-8").splitlines()
-        records += [ImageRecord.from_json(line) for line in lines]
+            lines = gzip.decompress(file.read()).decode("utf-8").split("\n")
+        records += [ImageRecord.from_json(line) for line in lines if line]
     return sorted(records, key=lambda record: (record.image_id, record.content_hash))
 
 

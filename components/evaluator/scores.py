@@ -4,6 +4,7 @@ import dataclasses
 import math
 import os
 from collections.abc import Mapping
+from typing import Any
 
 # Name of the slice of all images.
 OVERALL = ""
@@ -56,14 +57,9 @@ def read(evaluation_uri: str) -> Scores:
     return Scores(candidate, baseline if baseline_name else None)
 
 
-def _slice_name(key) -> str:
-    """`span=3`; TFMA keeps text that looks like a number as one."""
-    parts = []
-    for single in key.single_slice_keys:
-        kind = single.WhichOneof("kind")
-        value = getattr(single, kind)
-        text = value.decode("utf-8") if isinstance(value, bytes) else f"{value:g}"
-        parts.append(f"{single.column}={text}")
+def _slice_name(key: Any) -> str:
+    """`span=3`. All values are text; see `components.evaluator.slices`."""
+    parts = [f"{single.column}={single.bytes_value.decode('utf-8')}" for single in key.single_slice_keys]
     return ",".join(parts) or OVERALL
 
 

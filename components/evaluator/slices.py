@@ -21,10 +21,15 @@ SLICES: Final = {
     PEOPLE: "people in the image",
 }
 
-_LENGTHS: Final = ((8, "up to 8"), (12, "9 to 12"))
-_LONG: Final = "13 or more"
-_COUNTS: Final = ((0, "0"), (1, "1"), (2, "2"), (5, "3 to 5"))
-_MANY: Final = "6 or more"
+# Largest number and name; None: any larger one. Names have no spaces, because rules are written with them.
+_LENGTHS: Final = ((8, "0-8"), (12, "9-12"), (None, "13+"))
+_COUNTS: Final = ((0, "0"), (1, "1"), (2, "2"), (5, "3-5"), (None, "6+"))
+# All values that these slices can have; those of the others are the data's.
+VALUES: Final = {
+    CAPTION_LENGTH: tuple(name for _, name in _LENGTHS),
+    OBJECTS: tuple(name for _, name in _COUNTS),
+    PEOPLE: tuple(name for _, name in _COUNTS),
+}
 
 
 def slices_of(features_of_image: Mapping[str, Sequence], references: Sequence[str]) -> dict[str, str]:
@@ -43,10 +48,10 @@ def slices_of(features_of_image: Mapping[str, Sequence], references: Sequence[st
     for name, feature in ((OBJECTS, features.OBJECTS), (PEOPLE, features.PEOPLE)):
         values = features_of_image.get(feature, ())
         if len(values):
-            found[name] = _bin(int(values[0]), _COUNTS, _MANY)
+            found[name] = _bin(int(values[0]), _COUNTS)
     mean = sum(len(tokenize(reference)) for reference in references) / len(references)
-    return found | {CAPTION_LENGTH: _bin(round(mean), _LENGTHS, _LONG)}
+    return found | {CAPTION_LENGTH: _bin(round(mean), _LENGTHS)}
 
 
-def _bin(value: int, bounds: Sequence[tuple[int, str]], rest: str) -> str:
-    return next((name for bound, name in bounds if value <= bound), rest)
+def _bin(value: int, bins: Sequence[tuple[int | None, str]]) -> str:
+    return next(name for bound, name in bins if bound is None or value <= bound)

@@ -1,7 +1,7 @@
 """Base of the caption metrics: TFMA metrics of one key each, which share the work of their family.
 
-TFMA looks a threshold up under the name of the metric's class, so a class has exactly one key: BLEU-1 to
-BLEU-4 are four classes. Their common sums are one private computation, which TFMA runs once because its
+TFMA looks a metric up under the name of its class, so a class has exactly one key: BLEU-1 to BLEU-4 are four
+classes. Their common sums are one private computation, which TFMA runs once because its
 copies are equal.
 """
 

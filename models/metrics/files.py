@@ -27,10 +27,9 @@ def read_references(path: str | os.PathLike[str]) -> dict[str, list[str]]:
             references[image].append(_not_empty(caption, image, path))
     elif isinstance(content, Mapping):
         for image, captions in content.items():
-            if not isinstance(captions, list):
-                raise ValueError(
-                    f"{path}: expected a list of references for image {image}; got {_kind(captions)}"
-                )
+            if not isinstance(captions, list) or not captions:
+                got = "an empty one" if captions == [] else _kind(captions)
+                raise ValueError(f"{path}: expected a list of references for image {image}; got {got}")
             for caption in captions:
                 references[image].append(_not_empty(_text(caption, image, path), image, path))
     else:
@@ -102,9 +101,17 @@ def pair(
 def _load(path: str | os.PathLike[str]) -> Any:
     with open(path, "rb") as file:
         try:
-            return json.load(file)
+            return json.load(file, object_pairs_hook=_no_key_twice)
         except ValueError as error:  # also of bytes that are not UTF-8
             raise ValueError(f"{path}: expected JSON; {error}") from error
+
+
+def _no_key_twice(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """JSON's objects, but an image given twice is an error and not the last of the two."""
+    counts = collections.Counter(key for key, _ in pairs)
+    if twice := [key for key, count in counts.items() if count > 1]:
+        raise ValueError(f"these keys are there several times: {_some(twice)}")
+    return dict(pairs)
 
 
 def _rows(rows: Any, path: Any) -> Iterable[tuple[str, str]]:

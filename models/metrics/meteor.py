@@ -19,7 +19,7 @@ _JAR: Final = "meteor/meteor-1.5.jar"
 _FLAGS: Final = ("-", "-", "-stdio", "-l", "en", "-norm")
 _SEPARATOR: Final = "|||"
 _START_S: Final = 120.0
-_CAPTION_S: Final = 0.5  # far above what one takes
+_CAPTION_S: Final = 0.05  # ten times what one takes
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,23 +56,35 @@ def meteor(
         return jar
     if not references:
         return Unavailable("there are no captions")
-    process = subprocess.Popen(
-        ["java", "-Xmx2G", "-jar", str(jar), *_FLAGS],
-        cwd=jar.parent,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-        encoding="utf-8",
-    )
+    late = threading.Event()
+    try:
+        process = subprocess.Popen(
+            ["java", "-Xmx2G", "-jar", str(jar), *_FLAGS],
+            cwd=jar.parent,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+            encoding="utf-8",
+        )
+    except OSError as error:
+        return Unavailable(f"Java could not be started: {error}")
+
+    def stop() -> None:
+        late.set()
+        process.kill()
+
     assert process.stdin is not None
     assert process.stdout is not None
     # A Java that hangs must not hang a pipeline.
-    watchdog = threading.Timer(_START_S + _CAPTION_S * len(references) * len(systems), process.kill)
+    limit = _START_S + _CAPTION_S * len(references) * len(systems)
+    watchdog = threading.Timer(limit, stop)
     watchdog.start()
     try:
         return [_score(process.stdin, process.stdout, captions, references) for captions in systems]
     except (OSError, ValueError):
+        if late.is_set():
+            return Unavailable(f"its program was not done after {limit:.0f} s")
         return Unavailable(
             "its program ended early; try 'java -version', and look at the memory left (it takes 2 GB)"
         )

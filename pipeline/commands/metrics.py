@@ -1,8 +1,8 @@
 """`captioner metrics`: scores captions in a file, of any system."""
 
 import argparse
-import json
 
+from pipeline import plain_json
 from pipeline.errors import UserError
 
 HELP = "score captions against references, as the caption field does"
@@ -58,7 +58,8 @@ def run(args: argparse.Namespace) -> int:
     results["meteor"] = None if isinstance(found, meteor.Unavailable) else found[0]
     if args.json:
         left_out = len(everything) - len(captions)
-        print(json.dumps(results | {"images_left_out": left_out, "meteor_not_computed": reason or None}))
+        notes = {"images_left_out": left_out, "meteor_not_computed": reason or None}
+        print(plain_json.dumps(results | notes))
         return 0
     if len(everything) > len(captions):
         print(f"{len(everything) - len(captions)} images without a caption were left out.")

@@ -27,7 +27,6 @@ def add_force_bless(parser: argparse.ArgumentParser) -> None:
     """Declares `--force-bless`."""
     parser.add_argument(
         "--force-bless",
-        default="",
         metavar="REASON",
         help="bless the model even if the gate refuses it; the reason is recorded and stands in the report. "
         "The ServingValidator may still refuse it",
@@ -50,7 +49,11 @@ def run(args: argparse.Namespace) -> int:
     """Runs the pipeline and prints the verdict."""
     from pipeline import configs_by_name, run_pipeline
     from pipeline.config import override
+    from pipeline.errors import UserError
 
+    reason = "" if args.force_bless is None else args.force_bless.strip()
+    if args.force_bless is not None and not reason:
+        raise UserError("--force-bless takes a reason, which is recorded and shown; got an empty one")
     config = override(configs_by_name.load(args.config), args.assignments)
-    run_pipeline.run(config, args.data, args.root, args.verbose, args.force_bless)
+    run_pipeline.run(config, args.data, args.root, args.verbose, reason)
     return 0

@@ -2,13 +2,13 @@
 
 import csv
 import dataclasses
-import json
 import math
 import pathlib
 import statistics
 from collections.abc import Sequence
 from typing import Any, Final
 
+from pipeline import plain_json
 from pipeline.compare.plan import Contender
 from pipeline.compare.results import Failure, Result
 
@@ -128,7 +128,7 @@ class Leaderboard:
             writer = csv.DictWriter(file, fieldnames=_csv_fields())
             writer.writeheader()
             writer.writerows(_csv_row(place, row) for place, row in enumerate(self.rows, start=1))
-        text = json.dumps(_finite(self._as_data()), indent=2, allow_nan=False)
+        text = plain_json.dumps(self._as_data(), indent=2)
         (folder / "leaderboard.json").write_text(text + "\n", encoding="utf-8")
 
     def _as_data(self) -> dict[str, Any]:
@@ -197,11 +197,3 @@ def _csv_row(place: int, row: Row) -> dict[str, Any]:
     for key, figure in row.figures.items():
         cells |= {key: figure.mean, f"{key}_spread": figure.spread}
     return {key: "" if value is None or value != value else value for key, value in cells.items()}
-
-
-def _finite(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _finite(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -8,6 +8,7 @@ import statistics
 from typing import Any
 
 from pipeline.compare.plan import Contender, Run
+from pipeline.errors import UserError
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,7 +57,6 @@ def read(run: Run, runner: Any, pipeline: Any) -> Result:
     from tfx.utils import path_utils
 
     from components.caption_meter.executor import FILE
-    from components.evaluator import scores
 
     def load(artifact: Any, name: str) -> Any:
         with fileio.open(os.path.join(artifact.uri, name)) as file:
@@ -66,7 +66,7 @@ def read(run: Run, runner: Any, pipeline: Any) -> Result:
     judged = runner.artifacts(pipeline, "CaptionEvaluator")
     measured = load(runner.artifacts(pipeline, "CaptionMeter")["measured"], FILE)
     training = load(trained["model_run"], "training.json")
-    evaluated = scores.read(judged["evaluation"].uri).candidate[scores.OVERALL]
+    evaluated = _evaluated(judged["evaluation"].uri)
     return Result(
         run.contender,
         run.seed,
@@ -75,6 +75,15 @@ def read(run: Run, runner: Any, pipeline: Any) -> Result:
         path_utils.serving_model_path(trained["model"].uri),
         training["self_critical"],
     )
+
+
+def _evaluated(uri: str) -> dict[str, float]:
+    from components.evaluator import scores
+
+    found = scores.read(uri).candidate
+    if not found:
+        raise UserError("no image was evaluated, so there is nothing to compare; import an eval split")
+    return found[scores.OVERALL]
 
 
 def _derived(training: dict[str, Any], evaluated: dict[str, float]) -> dict[str, float]:

@@ -16,8 +16,10 @@ from pipeline.importers.records import EVAL, TRAIN, Reason, Source, split_by_has
 _KARPATHY_FILE: Final = "dataset_coco.json"
 # captions_train2014.json, captions_val2017.json: their pictures lie in train2014/, val2017/.
 _OFFICIAL: Final = re.compile(r"captions_((train|val)\w*)\.json")
-# instances_train2014.json beside captions_train2014.json: the objects in its pictures. 1 is a person.
+# instances_train2014.json beside captions_train2014.json: the objects in its pictures. 1 is a person; what is
+# marked as a crowd is more than ten.
 _PERSON: Final = 1
+_CROWD: Final = 11
 _OFFICIAL_SPLITS: Final = {"train": TRAIN, "val": EVAL}
 
 
@@ -114,9 +116,10 @@ def _count_instances(captions: pathlib.Path) -> dict[str, tuple[int, int]] | Non
     try:
         for annotation in json.loads(read_text(path))["annotations"]:
             image_id = str(annotation["image_id"])
-            objects[image_id] += 1
-            people[image_id] += annotation["category_id"] == _PERSON
-    except (ValueError, KeyError, TypeError) as error:
+            count = _CROWD if annotation.get("iscrowd") else 1
+            objects[image_id] += count
+            people[image_id] += count * (annotation["category_id"] == _PERSON)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise UserError(
             f"{path} is not a COCO instances file ({type(error).__name__}: {error}): expected "
             '{"annotations": [{"image_id", "category_id"}]}. Move it away to import without counts.'

@@ -133,7 +133,7 @@ def slice_rows(verdict: Verdict) -> list[SliceRow]:
 
 
 def _natural(of: str) -> tuple[float, str]:
-    """`2` before `10`, and `9 to 12` after `up to 8`."""
+    """`2` before `10`."""
     value = of.partition("=")[2]
     numbers = "".join(char if char.isdigit() else " " for char in value).split()
     return (float(numbers[0]) if numbers else math.inf, value)

@@ -32,11 +32,12 @@ def model_card(run: runs.Run, verdict: Verdict, training: dict[str, Any]) -> dic
     sources: dict[str, dict[str, Any]] = {}
     for span in run.spans:
         mine = sources.setdefault(span["source"], {"images": 0, "captions": 0})
-        mine["images"] += span["images"]
-        mine["captions"] += span["captions"]
+        mine["images"] += span.get("images", 0)  # of a span without a manifest nothing is known
+        mine["captions"] += span.get("captions", 0)
         mine["terms"] = _TERMS.get(span["source"], _OWN_TERMS)
     model = run.config.get("model", {})
     return {
+        "plain": plain,
         "run": run,
         "verdict": verdict,
         "sources": sources,
@@ -46,3 +47,9 @@ def model_card(run: runs.Run, verdict: Verdict, training: dict[str, Any]) -> dic
         "slices": content.slice_rows(verdict),
         "eval_images": int(verdict.overall.get("images", 0)),
     }
+
+
+def plain(text: str) -> str:
+    """Returns `text` so that Markdown shows it as it is, in a table too."""
+    one_line = " ".join(text.split())
+    return one_line.replace("&", "&amp;").replace("<", "&lt;").replace("|", "\\|")

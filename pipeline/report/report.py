@@ -1,5 +1,6 @@
 """The report of a run: one HTML page that needs nothing else, and a model card beside it."""
 
+import hashlib
 import importlib.resources
 import os
 import pathlib
@@ -11,12 +12,16 @@ from components.evaluator import records as evaluated
 from components.evaluator.verdict import Verdict
 from models.metrics.catalogue import METRICS
 from pipeline import charts, runs
+from pipeline.errors import UserError
 from pipeline.paths import Paths
 from pipeline.report import content
 from pipeline.report.model_card import model_card
 
 PAGE: Final = "report.html"
 CARD: Final = "model_card.md"
+NEW_CARD: Final = "model_card.new.md"
+# The card's last line, by which an edited one is known.
+_SEAL: Final = "\n<!-- as generated: {} -->\n"
 PICTURES: Final = 12
 _COMPARED: Final = ("bleu_1", "bleu_2", "bleu_3", "bleu_4", "rouge_l", "cider_d")
 
@@ -24,12 +29,23 @@ _COMPARED: Final = ("bleu_1", "bleu_2", "bleu_3", "bleu_4", "rouge_l", "cider_d"
 def make(run: runs.Run, paths: Paths, pictures: int = PICTURES) -> pathlib.Path:
     """Writes the page and, where a model was judged, its card; returns the page's path.
 
+    A card that a person has edited is kept, and the new one stands beside it as `model_card.new.md`.
+
     Args:
       run: which; a run that failed has a report of how far it came.
       paths: of its root.
       pictures: of each section.
+
+    Raises:
+      UserError: what the run has made is no longer there.
     """
     verdict = run.verdict(paths)
+    gone = [folder for folder in run.artifacts.values() if not os.path.isdir(folder)]
+    if gone:
+        raise UserError(
+            f"{gone[0]} is no longer there, so the report of run {run.id} cannot be made again; what was "
+            f"written stays in {os.path.dirname(paths.report(run.id, PAGE))}"
+        )
     records = evaluated.read(run.artifacts["evaluation"]) if "evaluation" in run.artifacts else []
     training = content.training(run.artifacts.get("model_run", ""))
     path = pathlib.Path(paths.report(run.id, PAGE))
@@ -49,12 +65,35 @@ def make(run: runs.Run, paths: Paths, pictures: int = PICTURES) -> pathlib.Path:
         config=_flat(run.config),
         slice_metrics=[METRICS[key].name for key in content.SLICE_METRICS],
     )
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(page, encoding="utf-8")
+    _write(path, page)
     if verdict is not None:
         card = _template("model_card.md.j2", html=False).render(**model_card(run, verdict, training))
-        path.with_name(CARD).write_text(card, encoding="utf-8")
+        target = path.with_name(CARD)
+        if _is_edited(target):
+            target = path.with_name(NEW_CARD)
+        _write(target, card + _SEAL.format(_digest(card)))
     return path
+
+
+def _write(path: pathlib.Path, text: str) -> None:
+    """Writes a file, whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = path.with_name(f"{path.name}.writing")
+    aside.write_text(text, encoding="utf-8")
+    os.replace(aside, path)
+
+
+def _is_edited(card: pathlib.Path) -> bool:
+    """Whether a person has changed the card since it was written."""
+    if not card.exists():
+        return False
+    whole = card.read_text("utf-8")
+    text, _, _ = whole.rpartition(_SEAL.partition("{")[0])
+    return whole != text + _SEAL.format(_digest(text))
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def _template(name: str, html: bool) -> jinja2.Template:

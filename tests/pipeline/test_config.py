@@ -86,3 +86,11 @@ def test_an_unknown_config_lists_those_there_are():
         UserError, match="there is no config 'flicker'; there are: coco, demo, flickr30k, flickr8k"
     ):
         configs_by_name.load("flicker")
+
+
+def test_every_slice_can_be_named_in_a_rule_of_the_command_line() -> None:
+    from components.evaluator.slices import VALUES
+
+    rules = [f"{name}={value}:cider_d>=0.1" for name, values in VALUES.items() for value in values]
+    config = override(PipelineConfig(), [f"gate.rules={' '.join(rules)}"])
+    assert [rule.value for rule in config.gate.gate().rules[4:]] == [v for vs in VALUES.values() for v in vs]

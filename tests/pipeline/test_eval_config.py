@@ -52,8 +52,8 @@ def test_the_options_become_rules() -> None:
         ("mean_caption_length<=15", Rule("mean_caption_length", False, bound=15.0)),
         ("span=3:cider_d>=0.4", Rule("cider_d", True, bound=0.4, slice="span", value="3")),
         (
-            "people=3 to 5:rouge_l>=baseline-1e-2",
-            Rule("rouge_l", True, allowed_loss=0.01, slice="people", value="3 to 5"),
+            "people=3-5:rouge_l>=baseline-1e-2",
+            Rule("rouge_l", True, allowed_loss=0.01, slice="people", value="3-5"),
         ),
         ("token_cross_entropy<=baseline+0.1", Rule("token_cross_entropy", False, allowed_loss=0.1)),
     ],
@@ -72,6 +72,7 @@ def test_a_rule_is_read(text: str, rule: Rule) -> None:
         ("meteor>=0.2", "there is no metric 'meteor'"),
         ("weather:cider_d>=0.4", "there is no slice 'weather'"),
         ("cider_d<=0.4", "cider_d takes >="),
+        ("people=7:cider_d>=0.4", "people is never '7'.*3-5"),
         ("cider_d>=baseline+0.4", "expected METRIC>=NUMBER"),
         ("distinct_1>=baseline-0.1", "distinct_1 is not compared"),
     ],
@@ -95,6 +96,7 @@ def test_a_gate_survives_json() -> None:
         {"allowed_loss_cider_d": -0.1},
         {"confidence": 1.0},
         {"resamples": 3},
+        {"resamples": 100, "confidence": 0.99},
         {"undecided": "perhaps"},
     ],
 )

@@ -5,7 +5,7 @@ import pathlib
 
 import pytest
 
-from pipeline import cli, runs
+from pipeline import cli, lineage, runs
 from pipeline.errors import UserError
 from pipeline.paths import Paths
 
@@ -59,3 +59,24 @@ def test_programs_read_the_list_as_json(paths: Paths, capsys: pytest.CaptureFixt
 def test_a_run_without_a_verdict_says_why(paths: Paths, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["explain", EARLY.id, "--root", paths.root]) == 1
     assert "has no verdict: Trainer failed" in capsys.readouterr().err
+
+
+def test_an_error_is_shown_as_it_is(tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
+    odd = "OOM at [/job:localhost/replica:0] and [bold]more"
+    runs.Run("20260101-000000", state=runs.FAILED, error=odd).write(Paths(str(tmp_path)))
+    assert cli.main(["runs", "--root", str(tmp_path)]) == 0
+    assert odd in capsys.readouterr().out
+
+
+def test_spans_are_known_by_their_manifests(tmp_path: pathlib.Path) -> None:
+    (tmp_path / "span-0001").mkdir()
+    assert lineage.spans(str(tmp_path)) == [{"source": "unknown", "span": "0001"}]
+    (tmp_path / "span-0001" / "manifest.json").write_text("[]")
+    with pytest.raises(UserError, match=r"manifest.json is broken.*import the span again"):
+        lineage.spans(str(tmp_path))
+
+
+def test_a_forced_blessing_needs_a_reason(capsys: pytest.CaptureFixture[str]) -> None:
+    command = ["run", "--config", "demo", "--data", "x", "--root", "y", "--force-bless", " "]
+    assert cli.main(command) == 1
+    assert "--force-bless takes a reason" in capsys.readouterr().err

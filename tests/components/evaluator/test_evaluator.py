@@ -178,6 +178,7 @@ def judge(tmp_path: pathlib.Path) -> Callable[..., Verdict]:
             gate.gate().to_json(),
             "eval",
             force,
+            1,
             beam.Pipeline(options=PipelineOptions(["--runner=DirectRunner", "--allow_unsafe_triggers"])),
         )
         verdict = verdicts.read(str(tmp_path / "blessing" / "verdict.json"))
@@ -222,7 +223,7 @@ def test_meteor_is_that_of_each_model(
 
 def test_slices_have_scores_of_their_own(judge: Callable[..., Verdict], save_model: Callable) -> None:
     verdict = judge(save_model(GOOD))
-    assert {"", "source=here", "source=there", "caption_length=up to 8"} == set(verdict.metrics)
+    assert {"", "source=here", "source=there", "caption_length=0-8"} == set(verdict.metrics)
     assert verdict.metrics["source=here"]["images"] == COPIES
     # The mean of CIDEr-D over slices, weighted by images, is that over all images.
     mean = (verdict.metrics["source=here"]["cider_d"] + 2 * verdict.metrics["source=there"]["cider_d"]) / 3
@@ -345,7 +346,7 @@ def test_in_a_pipeline_the_same_run_again_pushes_nothing_and_a_new_one_meets_the
         plan.remember(serving, record, model.uri, compared_with)
         return compared_with
 
-    good, worse = save_model(GOOD), save_model(WORST)
+    good, worse, broken = save_model(GOOD), save_model(WORST), save_model(GOOD, nll=float("nan"))
     assert run(good) == "none"
     (first,) = os.listdir(serving)
     assert run(good) == "none"
@@ -353,3 +354,5 @@ def test_in_a_pipeline_the_same_run_again_pushes_nothing_and_a_new_one_meets_the
     assert len(os.listdir(tmp_path / "pipeline" / "CaptionEvaluator" / "evaluation")) == 1, "cached"
     assert run(worse).startswith(f"{first}-")
     assert os.listdir(serving) == [first], "refused"
+    run(broken)
+    assert os.listdir(serving) == [first], "refused, though a database takes no NaN"

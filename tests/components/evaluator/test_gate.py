@@ -151,7 +151,7 @@ def test_a_lower_metric_is_a_loss_when_it_rises() -> None:
 
 def test_a_rule_on_a_slice_is_checked_for_each_of_its_values() -> None:
     rule = Rule("cider_d", higher_is_better=True, bound=0.3, slice="span")
-    each = {"span=1": {"cider_d": 0.5}, "span=2": {"cider_d": 0.2}}
+    each = {f"span={n}": {"cider_d": value, "images": 20.0} for n, value in ((1, 0.5), (2, 0.2))}
     found = judge(Gate((rule,)), Scores({"": {"cider_d": 0.4}} | each), [])
     assert [(check.slice, check.passed) for check in found.checks] == [("span=1", True), ("span=2", False)]
     assert found.sentences[0] == "NOT BLESSED because of: CIDEr-D of span=2."
@@ -159,9 +159,22 @@ def test_a_rule_on_a_slice_is_checked_for_each_of_its_values() -> None:
     assert judge(Gate((one,)), Scores(each), []).blessed
 
 
+def test_a_rare_value_of_a_slice_does_not_stand_in_the_way() -> None:
+    rule = Rule("cider_d", higher_is_better=True, bound=0.3, slice="span")
+    each = {
+        "span=1": {"cider_d": 0.5, "images": 20.0},
+        "span=2": {"cider_d": 0.1, "images": 19.0},
+    }
+    found = judge(Gate((rule,)), Scores(each), [])
+    assert [check.slice for check in found.checks] == ["span=1"]
+    assert found.blessed
+    none = judge(Gate((rule,)), Scores({"span=2": each["span=2"]}), [])
+    assert none.sentences[1] == "CIDEr-D of span: refused, no value of the slice span has 20 images."
+
+
 def test_a_slice_is_compared_on_its_own_images() -> None:
     records = images(0.9, 0.2, span="1") + images(0.2, 0.9, span="2")
-    each = {of: {"cider_d": 0.4} for of in ("", "span=1", "span=2")}
+    each = {of: {"cider_d": 0.4, "images": 300.0} for of in ("", "span=1", "span=2")}
     rule = Rule("cider_d", higher_is_better=True, allowed_loss=0.5, slice="span")
     found = judge(Gate((rule,)), Scores(each, each), records)
     assert [check.outcome for check in found.checks] == [verdict.PASSED, verdict.REFUSED]
@@ -172,7 +185,8 @@ def test_a_slice_with_nothing_in_it_is_refused(value: str | None) -> None:
     rule = Rule("cider_d", higher_is_better=True, bound=0.3, slice="people", value=value)
     found = judge(Gate((rule,)), Scores({"": {"cider_d": 0.4}}), [])
     assert not found.blessed
-    assert "refused, no image is in the slice people" in found.sentences[1]
+    reason = "no image is in the slice people=3" if value else "no value of the slice people has 20 images"
+    assert f"refused, {reason}." in found.sentences[1]
 
 
 def test_a_metric_that_was_not_computed_is_refused() -> None:
@@ -188,9 +202,17 @@ def test_a_baseline_without_a_score_is_no_reason_to_pass() -> None:
 
 def test_a_baseline_that_cannot_be_scored_is_no_reason_to_pass() -> None:
     scored = Scores({"": {"bleu_4": 0.2}})
-    found = judge(Gate((BLEU,)), scored, [], baseline_version="7", unscorable="it is old")
+    found = judge(Gate((BLEU, NOT_WORSE)), scored, [], baseline_version="7", unscorable="it is old")
     assert not found.blessed
     assert "version 7, cannot be compared: it is old" in found.sentences[-1]
+
+
+def test_a_baseline_that_nothing_is_compared_with_need_not_be_scored() -> None:
+    scored = Scores({"": {"bleu_4": 0.2}})
+    found = judge(Gate((BLEU,)), scored, [], baseline_version="7", unscorable="it is old")
+    assert found.sentences[0] == (
+        "BLESSED: the model keeps every bound; no rule compares it with the model in service."
+    )
 
 
 def test_without_images_or_rules_nothing_is_blessed() -> None:

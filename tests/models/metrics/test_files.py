@@ -38,6 +38,8 @@ def test_cocos_results_are_read(tmp_path: pathlib.Path) -> None:
         ({"a": "a dog"}, "expected a list of references for image a; got str"),
         ({"a": ["a dog", 3]}, "expected a string as caption of image a; got int"),
         ({"a": [" "]}, "a reference of image a is empty"),
+        ({"a": []}, "expected a list of references for image a; got an empty one"),
+        ('{"a": ["x"], "a": ["y"]}', "these keys are there several times: a"),
         ({"annotations": {}}, "expected a list of objects with image_id and caption; got dict"),
         ({"annotations": [{"image_id": 1}]}, "as row 0"),
         ({"annotations": [{"image_id": None, "caption": "x"}]}, "expected a number or a string as image_id"),
@@ -52,6 +54,7 @@ def test_references_of_another_form_are_refused(tmp_path: pathlib.Path, content:
     ("content", "message"),
     [
         ("nothing", "expected JSON"),
+        ('{"a": "x", "a": "y"}', "these keys are there several times: a"),
         ("null", "expected COCO's result format, a list; got null"),
         ({"a": None}, "expected a string as caption of image a; got null"),
         (

@@ -38,6 +38,15 @@ def test_a_program_that_ends_early_is_no_crash(
     assert "ended early" in found.reason
 
 
+def test_a_java_that_cannot_be_started_is_no_crash(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path
+) -> None:
+    monkeypatch.setattr(meteor, "find", lambda: tmp_path / "nowhere" / "meteor.jar")
+    found = meteor.meteor([[("a",)]], [[("a",)]])
+    assert isinstance(found, meteor.Unavailable)
+    assert "Java could not be started" in found.reason
+
+
 @pytest.mark.skipif(not available, reason="METEOR needs Java and the extra 'meteor'")
 def test_each_system_is_scored_as_if_it_were_alone() -> None:
     references = [[("a", "dog", "runs"), ("the", "dog", "is", "running")], [("two", "|||", "men")]]

@@ -89,11 +89,12 @@ def test_other_folders_are_refused(write_files, files, complaint):
 
 def test_objects_and_people_are_counted_where_instances_are_known(write_files):
     marks = [{"image_id": 1, "category_id": category} for category in (1, 1, 18)]
+    marks.append({"image_id": 2, "category_id": 1, "iscrowd": 1})
     instances = {"annotations/instances_train2014.json": json.dumps({"annotations": marks})}
     source = read_coco(write_files(OFFICIAL | instances))
     assert {entry.image_id: (entry.objects, entry.people) for entry in source.entries} == {
         "1": (3, 2),
-        "2": (0, 0),  # nothing is marked in it
+        "2": (11, 11),  # a crowd is more than ten
         "3": (None, None),  # of val there is no such file
     }
 

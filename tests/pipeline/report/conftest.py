@@ -19,19 +19,21 @@ from pipeline import runs
 from pipeline.config import PipelineConfig
 from pipeline.paths import Paths
 
-COUNT = 8
+COUNT = 24
 MEAN = "a < b & <script>alert(1)</script>"  # as a caption may be
 
 
 def jpeg(number: int) -> bytes:
     file = io.BytesIO()
-    Image.new("RGB", (640, 480), (20 * number, 80, 120)).save(file, "jpeg")
+    Image.new("RGB", (640, 480), (10 * number, 80, 120)).save(file, "jpeg")
     return file.getvalue()
 
 
 def record(number: int, baseline: bool) -> ImageRecord:
     """An image; the larger its number, the more the candidate gains."""
-    models = {"candidate": Record(MEAN if number == 0 else "a dog runs", 20.0, 4.0, 10.0, 0.5 * number, True)}
+    models = {
+        "candidate": Record(MEAN if number == 0 else "a dog runs", 20.0, 4.0, 10.0, 0.15 * number, True)
+    }
     if baseline:
         models["baseline"] = Record("a cat", 22.0, 4.0, 10.0, 1.75, True)
     return ImageRecord(

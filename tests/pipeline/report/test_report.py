@@ -4,10 +4,12 @@ import dataclasses
 import html.parser
 import pathlib
 import re
+import shutil
 
 import pytest
 
 from pipeline import runs
+from pipeline.errors import UserError
 from pipeline.report import report
 
 
@@ -92,9 +94,9 @@ def test_pictures_are_sorted_by_gain_by_loss_and_by_score(make_run) -> None:
     page = Page(report.make(made.run, made.paths, pictures=2))
 
     def shown(heading: str) -> list[str]:
-        return re.findall(r'class="id">(image-\d)<', section(page, heading))
+        return re.findall(r'class="id">(image-\d+)<', section(page, heading))
 
-    assert shown("Largest gains") == ["image-7", "image-6"]
+    assert shown("Largest gains") == ["image-23", "image-22"]
     assert shown("Largest losses") == ["image-0", "image-1"]
     assert shown("Lowest scores") == ["image-0", "image-1"]
     assert "in service: a cat" in section(page, "Largest gains")
@@ -159,7 +161,7 @@ def test_the_card_says_what_from_what_how_good_and_what_not(make_run) -> None:
     assert "12,345 trained parameters" in card
     assert "| BLEU-4 | 0.4000 | 0.3000 |" in card
     assert "| METEOR | not computed: Java was not found |" in card
-    assert "In service as version 18." in card
+    assert "Pushed as version 18." in card
     # Every table is one: no blank line in it, as many cells in each row.
     for table in re.findall(r"(?:^\|.*\n)+", card, flags=re.MULTILINE):
         rows = table.splitlines()
@@ -171,4 +173,42 @@ def test_the_card_says_what_from_what_how_good_and_what_not(make_run) -> None:
 def test_any_number_of_pictures_may_be_asked_for(make_run, count: int) -> None:
     made = make_run()
     page = Page(report.make(made.run, made.paths, pictures=count))
-    assert len(page.images) == min(count, 4) + min(count, 4) + min(count, 8)
+    assert len(page.images) == 2 * min(count, 12) + min(count, 24)
+
+
+def test_a_card_that_a_person_has_edited_is_kept(make_run) -> None:
+    made = make_run()
+    card = report.make(made.run, made.paths).with_name("model_card.md")
+    untouched = card.read_text("utf-8")
+    report.make(made.run, made.paths)
+    assert card.read_text("utf-8") == untouched
+    assert not card.with_name("model_card.new.md").exists()
+    card.write_text(untouched.replace("not known to this software", "CC0"), encoding="utf-8")
+    report.make(made.run, made.paths)
+    assert "CC0" in card.read_text("utf-8")
+    assert "not known to this software" in card.with_name("model_card.new.md").read_text("utf-8")
+
+
+def test_text_in_the_card_is_no_markup(make_run) -> None:
+    made = make_run()
+    verdict = dataclasses.replace(made.run.verdict(made.paths), forced="a | b\n<script>")
+    verdict.write(made.paths.report(made.run.id, "verdict.json"))
+    card = report.make(made.run, made.paths).with_name("model_card.md").read_text("utf-8")
+    assert 'Blessed by force: "a \\| b &lt;script>"' in card
+
+
+def test_without_a_commit_or_a_manifest_there_is_still_a_report(make_run) -> None:
+    made = make_run(spans=[{"source": "unknown", "span": "0002"}])
+    run = dataclasses.replace(made.run, code=made.run.code | {"commit": ""})
+    path = report.make(run, made.paths)
+    assert "it has no manifest.json" in Page(path).text
+    assert "(commit" not in path.with_name("model_card.md").read_text("utf-8")
+
+
+def test_a_report_is_not_replaced_by_one_without_pictures(make_run) -> None:
+    made = make_run()
+    before = report.make(made.run, made.paths).read_text("utf-8")
+    shutil.rmtree(made.run.artifacts["evaluation"])
+    with pytest.raises(UserError, match=r"evaluation is no longer there.*what was written stays"):
+        report.make(made.run, made.paths)
+    assert pathlib.Path(made.paths.report(made.run.id, "report.html")).read_text("utf-8") == before
