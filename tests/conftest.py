@@ -7,30 +7,40 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
 
+if "PYTEST_XDIST_WORKER" in os.environ:  # a process a core: more threads are in each other's way
+    for _threads in ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS"):
+        os.environ.setdefault(_threads, "1")
+
 import pathlib
 import random
 import sys
+from typing import Any, Final
 
 import numpy as np
 import pytest
 
+_E2E: Final = "tests/e2e/"
 _DATA = pathlib.Path(__file__).parents[2] / "shared" / "data"
 
 
-@pytest.hookimpl(tryfirst=True)  # before xdist reads the marks
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The end-to-end tests, which take longest, come first."""
+    items.sort(key=lambda item: not item.nodeid.startswith(_E2E))  # stable
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     """With several processes (`-n`), a file's tests stay together, and so do all end-to-end tests.
 
-    They share pipeline runs and models that take minutes to make. The longest group comes first.
+    They share pipeline runs and models that take minutes to make.
     """
-    e2e = pathlib.Path(__file__).parent / "e2e"
+    from xdist.scheduler import LoadFileScheduling
 
-    def group(item: pytest.Item) -> str:
-        return "e2e" if e2e in item.path.parents else str(item.path)
+    class Scheduling(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return _E2E if nodeid.startswith(_E2E) else super()._split_scope(nodeid)
 
-    for item in items:
-        item.add_marker(pytest.mark.xdist_group(group(item)))
-    items.sort(key=lambda item: group(item) != "e2e")  # stable
+    return Scheduling(config, log)
 
 
 @pytest.fixture(autouse=True)

@@ -1,5 +1,6 @@
 """One small pipeline, run once for all end-to-end tests."""
 
+import contextlib
 import dataclasses
 import pathlib
 from collections.abc import Iterator
@@ -79,11 +80,17 @@ def import_scenes(data: pathlib.Path, counts: tuple[int, int, int], seed: int) -
     import_source(scenes.make_source(*counts, seed=seed), data, ImportOptions())
 
 
-@pytest.fixture(scope="session", autouse=True)
-def no_java() -> Iterator[None]:
+@contextlib.contextmanager
+def without_java() -> Iterator[None]:
     """METEOR takes seconds to start and has tests of its own."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(meteor, "find", lambda: meteor.Unavailable("left out of this test"))
+        yield
+
+
+@pytest.fixture(autouse=True)
+def no_java() -> Iterator[None]:
+    with without_java():
         yield
 
 
@@ -92,5 +99,6 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Small:
     folder = tmp_path_factory.mktemp("small")
     import_scenes(folder / "data", (200, 30, 6), seed=1)
     config = small_config()
-    first = run_pipeline.run(config, str(folder / "data"), str(folder / "root"))
+    with without_java():
+        first = run_pipeline.run(config, str(folder / "data"), str(folder / "root"))
     return Small(folder, config, first)
