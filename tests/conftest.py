@@ -20,6 +20,7 @@ import numpy as np
 import pytest
 
 _E2E: Final = "tests/e2e/"
+_OWN_RUN: Final = "tests/e2e/test_kill.py"
 _DATA = pathlib.Path(__file__).parents[2] / "shared" / "data"
 
 
@@ -30,15 +31,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """With several processes (`-n`), a file's tests stay together, and so do all end-to-end tests.
+    """With several processes (`-n`), a file's tests stay together, and so do the end-to-end tests.
 
-    They share pipeline runs and models that take minutes to make.
+    They share pipeline runs and models that take minutes to make. One file of them has a run of its own.
     """
     from xdist.scheduler import LoadFileScheduling
 
     class Scheduling(LoadFileScheduling):
         def _split_scope(self, nodeid: str) -> str:
-            return _E2E if nodeid.startswith(_E2E) else super()._split_scope(nodeid)
+            shares = nodeid.startswith(_E2E) and not nodeid.startswith(_OWN_RUN)
+            return _E2E if shares else super()._split_scope(nodeid)
 
     return Scheduling(config, log)
 

@@ -10,7 +10,7 @@ import time
 import pytest
 
 from pipeline import run_pipeline
-from tests.e2e.conftest import SETTINGS, Small, import_scenes, small_config
+from tests.e2e.conftest import SETTINGS, import_scenes, small_config
 
 _TIMEOUT_S = 600
 
@@ -28,7 +28,7 @@ def _kill_when(there: pathlib.Path, pattern: str, command: list[str], log: pathl
 
 
 def test_a_run_killed_in_training_goes_on_from_its_checkpoint(
-    small: Small, tmp_path: pathlib.Path, capfd: pytest.CaptureFixture[str]
+    tmp_path: pathlib.Path, capfd: pytest.CaptureFixture[str]
 ):
     import_scenes(tmp_path / "data", (60, 10, 0), seed=3)
     root = tmp_path / "root"
