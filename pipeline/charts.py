@@ -39,7 +39,14 @@ def draw(chart: alt.TopLevelMixin, title: str) -> str:
     spec["config"] = spec.get("config", {}) | {
         "font": "system-ui, sans-serif",
         "axis": axis,
-        "legend": {"labelColor": _TEXT, "titleColor": _TEXT, "labelFontSize": 12, "orient": "bottom"},
+        # The browser's font may be wider than the one that the drawing was measured with.
+        "legend": {
+            "labelColor": _TEXT,
+            "titleColor": _TEXT,
+            "labelFontSize": 12,
+            "orient": "bottom",
+            "columnPadding": 28,
+        },
         "text": {"color": _TEXT, "fontSize": 12},
         "view": {"stroke": None},
     }
