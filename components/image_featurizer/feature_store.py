@@ -57,15 +57,21 @@ class FeatureReader:
           FeatureStoreError: a pack has rows of another size than `row_bytes`.
         """
         self._row_bytes = row_bytes
-        self._packs: list[_Pack] = []
+        self._packs: list[tuple[str, int]] = []  # file, and where its rows begin
         self._files: collections.OrderedDict[int, BinaryIO] = collections.OrderedDict()
         self._lock = threading.Lock()
         entries = []
         for name, size in sorted(_files(path, _PACK_SUFFIX)):
-            pack = _read_index(name, size, row_bytes)
-            if pack is not None:
-                self._packs.append(pack[0])
-                entries.append(pack[1])
+            pack = read_pack(name, size)
+            if pack is None:
+                continue
+            if pack.row_bytes != row_bytes:
+                raise FeatureStoreError(
+                    f"{name} has rows of {pack.row_bytes} bytes, but the encoder makes {row_bytes}: the "
+                    "folder holds another encoder's features. Delete the folder, or give another store_dir."
+                )
+            self._packs.append((pack.path, pack.rows_at))
+            entries.append(pack.index)
         index = np.concatenate(entries) if entries else np.empty(0, _ENTRY)
         counts = [len(part) for part in entries]
         order = np.argsort(index["digest"], kind="stable")
@@ -86,22 +92,23 @@ class FeatureReader:
             return None
         row = self._read(int(self._pack_of[at]), int(self._row_of[at]))
         if row is None or zlib.crc32(row) != self._crcs[at]:
-            logging.warning("Damaged row in %s: computed again.", self._packs[int(self._pack_of[at])].path)
+            logging.warning("Damaged row in %s: computed again.", self._packs[int(self._pack_of[at])][0])
             return None
         return row
 
     def _read(self, pack: int, row: int) -> bytes | None:
+        path, rows_at = self._packs[pack]
         with self._lock:
             file = self._files.pop(pack, None)
             try:
-                file = file or _open(self._packs[pack].path)
+                file = file or _open(path)
                 self._files[pack] = file  # last: most recently used
                 if len(self._files) > _OPEN_FILES:
                     self._files.popitem(last=False)[1].close()
-                file.seek(self._packs[pack].rows_at + row * self._row_bytes)
+                file.seek(rows_at + row * self._row_bytes)
                 return file.read(self._row_bytes)
             except OSError as error:
-                logging.warning("%s cannot be read: %s", self._packs[pack].path, error)
+                logging.warning("%s cannot be read: %s", path, error)
                 return None
 
 
@@ -153,13 +160,27 @@ def remove_abandoned(path: str) -> None:
 
 
 @dataclasses.dataclass(frozen=True)
-class _Pack:
+class Pack:
+    """A whole pack.
+
+    Attributes:
+      path: its file.
+      row_bytes: size of each row.
+      index: for each row `digest`, the SHA-256 of the image, and `crc`, the CRC-32 of the row.
+    """
+
     path: str
-    rows_at: int  # offset of the first row
+    row_bytes: int
+    index: np.ndarray
+
+    @property
+    def rows_at(self) -> int:
+        """Offset of the first row."""
+        return _HEADER.size + len(self.index) * _ENTRY.itemsize
 
 
-def _read_index(path: str, size: int, row_bytes: int) -> tuple[_Pack, np.ndarray] | None:
-    """Returns a pack and its index; None, with a warning, if the file is damaged."""
+def read_pack(path: str, size: int) -> Pack | None:
+    """Reads the index of a pack, a file of `size` bytes; None, with a warning, if the file is damaged."""
     try:
         with _open(path) as file:
             magic, width, count = _HEADER.unpack(file.read(_HEADER.size))
@@ -167,16 +188,11 @@ def _read_index(path: str, size: int, row_bytes: int) -> tuple[_Pack, np.ndarray
     except (OSError, struct.error, ValueError) as error:
         logging.warning("%s cannot be read (%s): its images are computed again.", path, error)
         return None
-    rows_at = _HEADER.size + count * _ENTRY.itemsize
-    if magic != _MAGIC or size != rows_at + count * width:
+    pack = Pack(path, width, index)
+    if magic != _MAGIC or size != pack.rows_at + count * width:
         logging.warning("%s is damaged or incomplete: its images are computed again.", path)
         return None
-    if width != row_bytes:
-        raise FeatureStoreError(
-            f"{path} has rows of {width} bytes, but the encoder makes {row_bytes}: the folder holds another "
-            "encoder's features. Delete the folder, or give another store_dir."
-        )
-    return _Pack(path, rows_at), index
+    return pack
 
 
 def _files(path: str, suffix: str) -> list[tuple[str, int]]:
