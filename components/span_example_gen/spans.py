@@ -1,0 +1,153 @@
+"""The spans of a data folder, found by the names and sizes of their files: no image is read.
+
+DATA/span-0012/train-00000-of-00003.tfrecord.gz
+DATA/span-0012/eval-00000-of-00001.tfrecord.gz
+DATA/span-0012/manifest.json                      what the importer knows of it; need not be there
+"""
+
+import dataclasses
+import hashlib
+import json
+import os
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+from apache_beam.io.filesystem import FileMetadata
+from apache_beam.io.filesystems import FileSystems
+from tfx.dsl.io import fileio
+
+TRAIN: Final = "train"
+EVAL: Final = "eval"
+SPLITS: Final = (TRAIN, EVAL)
+MANIFEST: Final = "manifest.json"
+SUFFIX: Final = ".tfrecord.gz"
+
+NONE: Final = "none"  # there was no span when the run was planned
+NEWEST: Final = "newest"  # look when the component runs
+
+_NAME: Final = re.compile(r"span-(\d+)")
+
+
+@dataclasses.dataclass(frozen=True)
+class Span:
+    """One span.
+
+    Attributes:
+      number: of the span.
+      folder: where it lies.
+      shards: name and size in bytes of every file of `SPLITS`, by split and name.
+      digest: equal for the same content.
+    """
+
+    number: int
+    folder: str
+    shards: tuple[tuple[str, int], ...]
+    digest: str
+
+    @property
+    def name(self) -> str:
+        """Name of the folder, e.g. `span-0012`."""
+        return os.path.basename(self.folder)
+
+    def paths(self, split: str) -> list[str]:
+        """Files of a split, in order; none if the span has no such split."""
+        return [os.path.join(self.folder, name) for name, _ in self.shards if split_of(name) == split]
+
+    def manifest(self) -> dict[str, Any]:
+        """What the importer wrote of it; empty where there is no manifest, or none that can be read."""
+        try:
+            with fileio.open(os.path.join(self.folder, MANIFEST)) as file:
+                content = json.loads(file.read())
+        except (OSError, ValueError, fileio.NotFoundError):
+            return {}
+        return content if isinstance(content, dict) else {}
+
+
+def split_of(shard: str) -> str:
+    """The split of a shard, from the name of its file."""
+    return os.path.basename(shard).partition("-")[0]
+
+
+def find(data_dir: str) -> list[Span]:
+    """Returns the spans of a folder, the oldest first; none without the folder."""
+    if not fileio.isdir(data_dir):
+        return []
+    names = sorted(name.rstrip("/") for name in fileio.listdir(data_dir))
+    spans = (
+        _read(os.path.join(data_dir, name), int(match[1]))
+        for name in names
+        if (match := _NAME.fullmatch(name))
+    )
+    return sorted(spans, key=lambda span: span.number)
+
+
+def identify(data_dir: str, words: Mapping[int, str]) -> str:
+    """Returns a name for the spans that there are, `NEWEST-DIGEST`, or `none`.
+
+    Pass it to `SpanExampleGen` as `spans`: it is part of the cache key. It changes with every new, changed or
+    removed span and with a person's word, but not when a span is judged: that follows from the rest.
+
+    Args:
+      data_dir: the folder of the spans.
+      words: of `records.words`: what a person said of a span, by its number.
+    """
+    return _identity(find(data_dir), words)
+
+
+def resolve(data_dir: str, planned: str, words: Mapping[int, str]) -> list[Span]:
+    """Returns the spans that `planned` names, the oldest first; one that came in since is not among them.
+
+    Args:
+      data_dir: the folder of the spans.
+      planned: of `identify`, or `newest`.
+      words: as for `identify`.
+
+    Raises:
+      ValueError: `planned` is none of these forms.
+      FileNotFoundError: these spans are no longer there as they were.
+    """
+    spans = find(data_dir)
+    if planned == NEWEST:
+        return spans
+    newest, dash, _ = planned.partition("-")
+    if planned != NONE and not (newest.isdecimal() and dash):
+        raise ValueError(f"expected spans to be {NONE!r}, {NEWEST!r} or NEWEST-DIGEST; got {planned!r}")
+    spans = [span for span in spans if planned != NONE and span.number <= int(newest)]
+    if _identity(spans, words) != planned:
+        raise FileNotFoundError(
+            f"the spans in {data_dir}, or a person's word on them, are not what they were when this run was "
+            "planned. Run the pipeline again: it takes what is there now"
+        )
+    return spans
+
+
+def _identity(spans: Iterable[Span], words: Mapping[int, str]) -> str:
+    listed = [(span.number, span.digest, words.get(span.number, "")) for span in spans]
+    if not listed:
+        return NONE
+    return f"{listed[-1][0]}-{hashlib.sha256(json.dumps(listed).encode()).hexdigest()[:16]}"
+
+
+def _read(folder: str, number: int) -> Span:
+    files = sorted(
+        (file for file in _list(folder) if split_of(file.path) in SPLITS),
+        key=lambda file: (SPLITS.index(split_of(file.path)), file.path),
+    )
+    content = hashlib.sha256()
+    manifest = os.path.join(folder, MANIFEST)
+    if fileio.exists(manifest):
+        with fileio.open(manifest, "rb") as opened:  # it has a digest of every file
+            content.update(opened.read())
+        stamps = ["" for _ in files]
+    else:
+        stamps = [repr(file.last_updated_in_seconds) for file in files]
+    for file, stamp in zip(files, stamps, strict=True):
+        content.update(f"{os.path.basename(file.path)} {file.size_in_bytes} {stamp}\n".encode())
+    shards = tuple((os.path.basename(file.path), file.size_in_bytes) for file in files)
+    return Span(number, folder, shards, content.hexdigest()[:16])
+
+
+def _list(folder: str) -> list[FileMetadata]:
+    (match,) = FileSystems.match([os.path.join(folder, f"*{SUFFIX}")])
+    return list(match.metadata_list)
