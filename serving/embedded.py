@@ -55,7 +55,8 @@ class _Server:
         self.lookers = concurrent.futures.ThreadPoolExecutor(thread_name_prefix="looker")
         self._changed = asyncio.Event()
         self.models = ModelSet(self._manager, self._changed.set)
-        self.metrics = monitoring.Metrics(self.models, self.scheduler)
+        self.request_log = settings.request_log(options)
+        self.metrics = monitoring.Metrics(self.models, self.scheduler, self.request_log)
         self.health = Health(max(1, options.max_calls // 4))
         self._known: set[str] = set()
 
@@ -89,7 +90,7 @@ class _Server:
             ],
         )
         prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(
-            PredictionService(self.models, self.limits), server
+            PredictionService(self.models, self.limits, self.request_log), server
         )
         model_service_pb2_grpc.add_ModelServiceServicer_to_server(ModelService(self.models), server)
         health_pb2_grpc.add_HealthServicer_to_server(self.health, server)
@@ -149,6 +150,8 @@ class _Server:
             await asyncio.wait_for(self.models.close(), _CLOSE_S)
         except TimeoutError:
             logging.warning("Not everything was unloaded within %g s", _CLOSE_S)
+        if self.request_log is not None:
+            self.request_log.close()
         for executor in (self.loader, self.lookers, self.scheduler.executor):
             executor.shutdown(wait=False, cancel_futures=True)
 

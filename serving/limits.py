@@ -1,14 +1,10 @@
 """What a request may ask for. Beyond it: INVALID_ARGUMENT, with the limit in the text."""
 
 import dataclasses
-import io
-from collections.abc import Iterable
-from typing import Any, Final
-
-import imagesize
-import numpy as np
+from typing import Any
 
 from models import features
+from serving import image_header
 from serving.errors import invalid
 from serving.scheduling import Arrays
 
@@ -49,20 +45,12 @@ class Limits:
             limit = getattr(self, name)
             if name in inputs and (inputs[name] > limit).any():
                 raise invalid(f"{name} is at most {limit}; got {inputs[name].max()}")
-        for row, (width, height) in enumerate(_sizes(inputs.get(features.IMAGE_BYTES_INPUT))):
-            if width * height > self.pixels:
+        images = inputs.get(features.IMAGE_BYTES_INPUT)
+        for row, data in enumerate(() if images is None else images.ravel().tolist()):
+            image = image_header.read(data)
+            if image.width * image.height > self.pixels:
                 raise invalid(
-                    f"an image has at most {self.pixels} pixels; image {row} has {width} x {height}. "
+                    f"an image has at most {self.pixels} pixels; image {row} has {image.width} x "
+                    f"{image.height}. "
                     "Send it smaller: the model looks at 299 x 299"
                 )
-
-
-# What TensorFlow decodes; other bytes get their status from the model.
-_DECODED: Final = (b"\xff\xd8", b"\x89PNG", b"GIF8", b"BM", b"RIFF")
-
-
-def _sizes(images: np.ndarray | None) -> Iterable[tuple[int, int]]:
-    """Yields width and height of each image as its header says; no pixels for what has no header."""
-    for data in () if images is None else images.ravel().tolist():
-        size = imagesize.get(io.BytesIO(data)) if data.startswith(_DECODED) else (-1, -1)
-        yield (int(size[0]), int(size[1])) if min(size) > 0 else (0, 0)

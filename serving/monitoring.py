@@ -10,6 +10,7 @@ from prometheus_client import metrics_core
 from models import features
 from serving.calls import Call
 from serving.model_set import ModelSet
+from serving.request_log import RequestLog
 from serving.scheduling import BatchRun, Scheduler
 
 prometheus_client.disable_created_metrics()  # a second series for each, which TensorFlow Serving has not
@@ -29,10 +30,11 @@ _STOP_S: Final = 1.0  # what who reads slowly gets at the end
 class Metrics:
     """Counts what a server does. One a server, so that several in one process do not mix."""
 
-    def __init__(self, models: ModelSet, scheduler: Scheduler):
+    def __init__(self, models: ModelSet, scheduler: Scheduler, request_log: RequestLog | None = None):
         self.registry = prometheus_client.CollectorRegistry()
         self._models = models
         self._scheduler = scheduler
+        self._request_log = request_log
         self._requests: dict[tuple[str, str], int] = {}
         self.registry.register(self)
         prometheus_client.ProcessCollector(registry=self.registry)
@@ -108,6 +110,16 @@ class Metrics:
             failed.add_metric((manager.name,), manager.failed)
         yield versions
         yield failed
+        if self._request_log is not None:
+            logged = metrics_core.CounterMetricFamily(
+                "captioner_request_log_rows",
+                "Images of the request log's sample: written, or lost because the queue was full or the file "
+                "could not be written.",
+                labels=("result",),
+            )
+            for result, count in self._request_log.counts.items():
+                logged.add_metric((result,), count)
+            yield logged
 
 
 async def serve_http(metrics: Metrics, models: ModelSet, host: str, port: int, path: str) -> web.AppRunner:

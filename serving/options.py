@@ -47,6 +47,10 @@ class ServerOptions:
     monitoring_config_file: str = ""
     log_format: str = "text"
     log_calls: bool = True
+    request_log: str = ""
+    request_log_sample: float = 0.01
+    request_log_bytes: int = 16 << 20
+    request_log_files: int = 10
     drain_s: float = 20.0
     verbose: bool = False
 
@@ -180,6 +184,33 @@ _FLAGS: Final = (
         "FILE",
     ),
     _Flag(_WATCHING, "--log-format", "log_format", "text, or json: an object a line"),
+    _Flag(
+        _WATCHING,
+        "--request-log",
+        "request_log",
+        "write numbers of a sample of the images there (size, format, words of the caption; never the image "
+        "or the caption), for 'captioner report' to compare with the training data",
+        "DIR",
+    ),
+    _Flag(
+        _WATCHING,
+        "--request-log-sample",
+        "request_log_sample",
+        "share of the images that is logged",
+        "SHARE",
+        float,
+        0,
+    ),
+    _Flag(_WATCHING, "--request-log-bytes", "request_log_bytes", "of a file, about", "N", int, 1),
+    _Flag(
+        _WATCHING,
+        "--request-log-files",
+        "request_log_files",
+        "most files; the oldest is removed",
+        "N",
+        int,
+        1,
+    ),
     _Flag(_WATCHING, "--port-file", "port_file", "write the port there once the server listens", "FILE"),
     _Flag(
         _WATCHING,
@@ -230,6 +261,8 @@ def check(options: ServerOptions) -> None:
         if flag.least is not None and not value >= flag.least:  # also true of NaN
             unit = f" {flag.metavar.lower()}" if flag.metavar == "SECONDS" else ""
             raise ValueError(f"{flag.flag} must be {flag.least:g} or more{unit}; got {value:g}")
+    if options.request_log_sample > 1:
+        raise ValueError(f"--request-log-sample is a share, at most 1; got {options.request_log_sample:g}")
     for name in ("port", "monitoring_port"):
         if not 0 <= getattr(options, name) <= 65535:
             flag_name = "--" + name.replace("_", "-")

@@ -17,6 +17,7 @@ from serving.errors import ServingError, invalid
 from serving.limits import Limits
 from serving.model_manager import describe
 from serving.model_set import ModelSet
+from serving.request_log import RequestLog
 from serving.scheduling import Arrays
 from serving.servable import Servable
 from serving.signature_inputs import is_batchable, output_names, read_inputs
@@ -51,9 +52,10 @@ def _shortened(message: str) -> str:
 class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
     """Predict and GetModelMetadata."""
 
-    def __init__(self, models: ModelSet, limits: Limits):
+    def __init__(self, models: ModelSet, limits: Limits, request_log: RequestLog | None = None):
         self._models = models
         self._limits = limits
+        self._request_log = request_log
 
     async def Predict(self, request: Any, context: Any) -> Any:
         """Runs one signature on the request's rows."""
@@ -97,6 +99,8 @@ class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
         self._limits.check_inputs(inputs)
         outputs = await servable.run(name, inputs, batchable=batchable, deadline=deadline, timing=call.timing)
         call.statuses = _statuses(outputs)
+        if self._request_log is not None:
+            self._request_log.add(call, inputs, outputs)
         response = predict_pb2.PredictResponse()
         response.model_spec.name = servable.name
         response.model_spec.signature_name = name

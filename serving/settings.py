@@ -1,6 +1,8 @@
 """From the server's options and TensorFlow Serving's config files to what the parts of the server take."""
 
+import contextlib
 import os
+import pathlib
 import re
 from typing import Final
 
@@ -8,6 +10,8 @@ from serving import tls
 from serving.config.read import ModelEntry, Monitoring, read_batching, read_models, read_monitoring
 from serving.limits import Limits
 from serving.options import ServerOptions
+from serving.request_log import RequestLog
+from serving.request_log_files import LogFiles
 from serving.scheduling import BatchingOptions
 
 _URI: Final = re.compile(r"[a-zA-Z][0-9a-zA-Z.+-]*://")
@@ -66,6 +70,19 @@ def limits(options: ServerOptions) -> Limits:
         beam_width=options.max_beam_width,
         captions=options.max_captions,
     )
+
+
+def request_log(options: ServerOptions) -> RequestLog | None:
+    """Returns the request log, which begins to write; None if none is wanted. Raises OSError."""
+    if not options.request_log:
+        return None
+    folder = pathlib.Path(options.request_log)
+    with contextlib.suppress(OSError):  # told of below
+        folder.mkdir(parents=True, exist_ok=True)
+    if not (folder.is_dir() and os.access(folder, os.W_OK | os.X_OK)):
+        raise OSError(f"--request-log must be a folder that can be written to; got {folder}")
+    files = LogFiles(folder, options.request_log_bytes, options.request_log_files)
+    return RequestLog(files, options.request_log_sample)
 
 
 def certificate(options: ServerOptions) -> tls.Certificate | None:
