@@ -21,6 +21,7 @@ _COMMANDS = {
     "versions": "versions",
     "promote": "promote",
     "rollback": "rollback",
+    "gc": "gc",
     "compare": "compare",
     "metrics": "metrics",
     "serve": "serve",

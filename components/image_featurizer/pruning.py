@@ -38,8 +38,8 @@ class Stale:
         return int(self.gone.sum())
 
     @property
-    def bytes(self) -> int:
-        """Room that they take."""
+    def size(self) -> int:
+        """Bytes that they take."""
         return self.rows * (self.pack.row_bytes + self.pack.index.itemsize)
 
 

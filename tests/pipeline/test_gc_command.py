@@ -1,0 +1,99 @@
+"""`captioner gc`, as a person uses it."""
+
+import pathlib
+
+import pytest
+
+from pipeline import cli, run_pipeline
+from pipeline.commands import gc
+from pipeline.paths import Paths
+from tests.pipeline.retention.conftest import Root
+from tests.pipeline.retention.conftest import root as root  # the fixture
+
+
+def test_a_dry_run_says_what_would_go_and_removes_nothing(root: Root, capsys: pytest.CaptureFixture[str]):
+    made = [root.run(data=str(i)) for i in range(3)]
+    assert cli.main(["gc", "--root", root.paths.root, "--keep-runs", "1", "--dry-run"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == f"Runs gone: {made[0].name}, {made[1].name}"
+    assert lines[1].split() == ["409.6", "KB", "8", "folders", "of", "components"]
+    assert lines[2].endswith(" 4 reports and logs")
+    assert lines[3].split() == ["8", "executions", "and", "artifacts", "in", "ML", "Metadata"]
+    assert "would go" in lines[4]
+    assert root.names() == [run.name for run in made]
+    assert len(root.executions()) == 6
+
+    assert cli.main(["gc", "--root", root.paths.root, "--keep-runs", "1"]) == 0
+    again = capsys.readouterr().out.splitlines()
+    assert again[:4] == lines[:4]
+    assert " goes, " in again[4]
+    assert root.names() == [made[2].name]
+    assert len(root.executions()) == 2
+    assert cli.main(["gc", "--root", root.paths.root, "--keep-runs", "1"]) == 0
+    assert capsys.readouterr().out.startswith("Nothing is to go.")
+
+
+def test_ten_runs_are_kept_unless_something_else_is_asked_for(root: Root):
+    made = [root.run(data=str(i)) for i in range(12)]
+    assert cli.main(["gc", "--root", root.paths.root]) == 0
+    assert root.names() == [run.name for run in made[2:]]
+    assert cli.main(["gc", "--root", root.paths.root, "--max-size", "20GB"]) == 0
+    assert len(root.names()) == 10
+    assert cli.main(["gc", "--root", root.paths.root, "--max-size", "1.5MB"]) == 0
+    assert 1 < len(root.names()) < 10
+
+
+def test_a_size_that_cannot_be_kept_is_said(root: Root, capsys: pytest.CaptureFixture[str]):
+    root.run(version=100)
+    assert cli.main(["gc", "--root", root.paths.root, "--max-size", "1KB"]) == 0
+    assert "more than --max-size 1.0 KB" in capsys.readouterr().out
+
+
+def test_what_is_in_service_is_untouched(root: Root):
+    for i in range(4):
+        root.run(data=str(i), version=100 + i)
+    before = {path: path.stat() for path in pathlib.Path(root.paths.serving).rglob("*")}
+    assert cli.main(["gc", "--root", root.paths.root, "--keep-runs", "1"]) == 0
+    assert {path: path.stat() for path in pathlib.Path(root.paths.serving).rglob("*")} == before
+
+
+def test_a_run_that_is_under_way_is_not_disturbed(root: Root, capsys: pytest.CaptureFixture[str]):
+    root.run()
+    with run_pipeline.lock(root.paths):
+        assert cli.main(["gc", "--root", root.paths.root]) == 1
+    assert "another run is under way" in capsys.readouterr().err
+
+
+def test_a_folder_that_is_no_root_is_left_alone(tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]):
+    assert cli.main(["gc", "--root", str(tmp_path / "typo")]) == 1
+    assert "no --root of a run" in capsys.readouterr().err
+    assert not (tmp_path / "typo").exists()
+
+
+def test_data_without_spans_would_cost_all_features(root: Root, capsys: pytest.CaptureFixture[str]):
+    root.run()
+    assert cli.main(["gc", "--root", root.paths.root, "--data", root.paths.root]) == 1
+    assert "no spans in" in capsys.readouterr().err
+
+
+def test_a_broken_file_of_metadata_is_readable(tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]):
+    paths = Paths(str(tmp_path))
+    pathlib.Path(paths.metadata).write_text("not a database" * 1000)
+    assert cli.main(["gc", "--root", str(tmp_path)]) == 1
+    assert "metadata.db cannot be used" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("argument", ["--keep-runs=0", "--keep-runs=-1", "--max-size=big", "--max-size=-1GB"])
+def test_bad_limits_are_refused(argument: str, capsys: pytest.CaptureFixture[str]):
+    with pytest.raises(SystemExit, match="2"):
+        cli.main(["gc", "--root", "root", argument])
+    assert "got" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("size", "text"),
+    [(0, "0 B"), (999, "999 B"), (1500, "1.5 KB"), (2 * 10**9, "2.0 GB"), (10**13, "10.0 TB")],
+)
+def test_sizes_are_for_people(size: int, text: str):
+    assert gc.size_text(size) == text
+    assert gc._size("1.5 gb") == 1_500_000_000
