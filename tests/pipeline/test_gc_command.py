@@ -11,6 +11,11 @@ from tests.pipeline.retention.conftest import Root
 from tests.pipeline.retention.conftest import root as root  # the fixture
 
 
+def served(root: Root) -> dict[pathlib.Path, tuple[int, int]]:
+    files = pathlib.Path(root.paths.serving).rglob("*")
+    return {path: (path.stat().st_ino, path.stat().st_mtime_ns) for path in files}
+
+
 def test_a_dry_run_says_what_would_go_and_removes_nothing(root: Root, capsys: pytest.CaptureFixture[str]):
     made = [root.run(data=str(i)) for i in range(3)]
     assert cli.main(["gc", "--root", root.paths.root, "--keep-runs", "1", "--dry-run"]) == 0
@@ -52,9 +57,9 @@ def test_a_size_that_cannot_be_kept_is_said(root: Root, capsys: pytest.CaptureFi
 def test_what_is_in_service_is_untouched(root: Root):
     for i in range(4):
         root.run(data=str(i), version=100 + i)
-    before = {path: path.stat() for path in pathlib.Path(root.paths.serving).rglob("*")}
+    before = served(root)
     assert cli.main(["gc", "--root", root.paths.root, "--keep-runs", "1"]) == 0
-    assert {path: path.stat() for path in pathlib.Path(root.paths.serving).rglob("*")} == before
+    assert served(root) == before
 
 
 def test_a_run_that_is_under_way_is_not_disturbed(root: Root, capsys: pytest.CaptureFixture[str]):
