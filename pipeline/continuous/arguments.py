@@ -3,12 +3,15 @@
 import argparse
 
 from pipeline.continuous.config import ONCE, SKIP, STATES, NotifyConfig, RetryConfig, TriggerConfig
-from pipeline.continuous.daemon import Options
+from pipeline.continuous.options import Options
 from pipeline.errors import UserError
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declares them; `--config`, `--data`, `--root`, `--set` (as `assignments`) and `--cron` are the caller's."""
+    """Declares them.
+
+    `--config`, `--data`, `--root`, `--set` (as `assignments`) and `--cron` are the caller's.
+    """
     when, retry, notify = TriggerConfig(), RetryConfig(), NotifyConfig()
     group = parser.add_argument_group("local schedule: when a run is due, beside --cron")
     group.add_argument(
@@ -48,8 +51,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=int,
         default=retry.most,
         metavar="N",
-        help="make a failed run again so often by itself (default: %(default)s), after 5 minutes, then twice as "
-        "long each time, at most 6 hours; then it waits for what makes the next one due",
+        help="make a failed run again so often by itself (default: %(default)s), after 5 minutes, then twice "
+        "as long each time, at most 6 hours; then it waits for what makes the next one due",
     )
     group.add_argument(
         "--notify-command",

@@ -34,11 +34,11 @@ class TriggerConfig(Config):
     Attributes:
       cron: five fields (`pipeline.cron`); empty: no times.
       timezone: that `cron` is read in, as `Europe/Berlin`; empty: the machine's.
-      missed: a time that passed while nobody could run is made up `once`, however many passed, or it is let go:
-        `skip`.
+      missed: a time that passed while nobody could run is made up `once`, however many passed, or
+        it is let go: `skip`.
       on_new_span: start for spans that were not tried yet.
       min_new_spans, min_new_images: so many of them must be there, with so many images together.
-      on_drift: start for a span, judged and not tried to the end, whose record warns of drift, however small it is.
+      on_drift: start for a span, judged and not tried to the end, that has drifted, however small it is.
       poll_s: longest time between two looks at the clock and the data folder, in seconds.
     """
 
@@ -71,8 +71,8 @@ class RetryConfig(Config):
       most: so often in a row a failed run is made again by itself; then only a trigger makes the next.
       first_s: wait before the first time, in seconds; each further wait is twice as long.
       longest_s: no wait is longer, in seconds.
-      jitter: a wait is longer by up to this share, at random, so that schedules that failed together for a common
-        reason do not all come back together.
+      jitter: a wait is longer by up to this share, at random, so that schedules that failed together for
+        a common reason do not all come back together.
     """
 
     most: int = 5
@@ -95,10 +95,10 @@ class NotifyConfig(Config):
     """Whom to tell how a run ended. The message is JSON; see `pipeline.continuous.message`.
 
     Attributes:
-      command: a program with its arguments, quoted as for a shell, which does not come between; gets the message
-        on standard input and in its environment. Empty: none.
-      webhook: the message is posted to this URL: https, or http to this very machine. `env:NAME`: the URL stands
-        in that environment variable, and so in no list of processes. Empty: none.
+      command: a program with its arguments, quoted as for a shell, which does not come between; gets the
+        message on standard input and in its environment. Empty: none.
+      webhook: the message is posted to this URL: https, or http to this very machine. `env:NAME`: the URL
+        stands in that environment variable, and so in no list of processes. Empty: none.
       on: of which endings to tell: `pushed`, `refused`, `failed`, `unchanged`, `interrupted`.
       timeout_s: of the command, and of each attempt to post, in seconds.
       attempts: to post.
@@ -125,7 +125,7 @@ def check_url(url: str) -> str:
     here = parts.scheme == "http" and parts.hostname in _HERE
     _require(
         bool(parts.hostname) and (parts.scheme == "https" or here),
-        "a webhook is a URL that begins with https:// (http:// only for this machine: localhost, 127.0.0.1, ::1), "
-        f"or env:NAME; got {parts.scheme or 'no scheme'}://{parts.hostname or ''}",
+        "a webhook is a URL that begins with https:// (http:// only for this machine: localhost, 127.0.0.1, "
+        f"::1), or env:NAME; got {parts.scheme or 'no scheme'}://{parts.hostname or ''}",
     )
     return url

@@ -3,39 +3,32 @@
 A root has at most one schedule, in `ROOT/schedule.json`, and at most one scheduler that follows it.
 """
 
-import dataclasses
+import contextlib
+import datetime
+import functools
+import os
+import pathlib
+import random
+import signal
+import threading
+from collections.abc import Iterator
 from typing import Any
 
-from pipeline.continuous.config import NotifyConfig, RetryConfig, TriggerConfig
+from pipeline.continuous import child, locks, notify, transitions, triggers
+from pipeline.continuous import spans as spans_
+from pipeline.continuous.options import Options as Options
+from pipeline.continuous.options import check
+from pipeline.continuous.scheduler import Scheduler, World
+from pipeline.continuous.state import Asked, Schedule, State
+from pipeline.continuous.systemd import unit as systemd_unit
 
-
-@dataclasses.dataclass(frozen=True)
-class Options:
-    """A schedule as a person asks for it.
-
-    Attributes:
-      config: name of a config, as for `captioner run`.
-      data: folder of the spans.
-      root: where results go, the schedule with them.
-      assignments: `part.option=value` texts that override the config.
-      triggers, retry, notify: see their classes.
-      stop_s: so long a run may take to end when the scheduler is stopped, in seconds; then it is killed.
-      once: look once, run if it is due, and end: for a timer of another program.
-    """
-
-    config: str
-    data: str
-    root: str
-    assignments: tuple[str, ...] = ()
-    triggers: TriggerConfig = TriggerConfig()
-    retry: RetryConfig = RetryConfig()
-    notify: NotifyConfig = NotifyConfig()
-    stop_s: float = 600.0
-    once: bool = False
+__all__ = ["Options", "delete", "describe", "list_lines", "pause", "resume", "run", "systemd_unit"]
 
 
 def run(options: Options) -> int:
     """Follows the schedule until SIGTERM, Ctrl-C or `delete`; makes it if there is none in the root.
+
+    A run that is under way when the scheduler is stopped is stopped with it, and made again by the next one.
 
     Returns:
       The exit status: 0.
@@ -43,21 +36,82 @@ def run(options: Options) -> int:
     Raises:
       UserError: there is no trigger, an option is wrong, or another scheduler follows the root's schedule.
     """
-    raise NotImplementedError
+    check(options)
+    schedule = Schedule(options.root)
+    schedule.root.mkdir(parents=True, exist_ok=True)
+    taken = (
+        f"another scheduler (process {{pid}}) follows the schedule in {schedule.root}; end it first, or take "
+        "another --root"
+    )
+    with locks.alone(schedule.scheduler_lock, taken), _stopped_by_signals() as stop:
+        now = _now()
+        state = schedule.make(
+            State(asked(options), cron_from=now),
+            lambda state: transitions.asked_again(state, asked(options), now),
+        )
+        _say(f"Schedule: {schedule.path}" + (". It is paused." if state.paused else ""))
+        scheduler = Scheduler(options, _world(options, stop))
+        if options.once:
+            scheduler.look()
+        else:
+            scheduler.follow()
+    return 0
+
+
+def asked(options: Options) -> Asked:
+    """Returns what is kept of the options: no secrets."""
+    return Asked(
+        options.config,
+        os.path.abspath(options.data),
+        options.assignments,
+        options.triggers,
+        options.retry,
+        tuple(notify.describe(options.notify)),
+    )
 
 
 def describe(root: str) -> dict[str, Any]:
-    """Returns the schedule in a root as plain JSON: what is asked for, its state, and what is due and why.
+    """Returns the schedule in a root as plain JSON.
+
+    Returns:
+      `root`, `path`; `running`: whether a scheduler follows it; `due`: whether a run is; `sentences`: what
+      the triggers say; `state`: `State.to_dict`.
 
     Raises:
-      UserError: there is none.
+      UserError: there is none, or the file is broken.
     """
-    raise NotImplementedError
+    schedule = Schedule(root)
+    state = schedule.read()
+    try:
+        decision = triggers.decide(state, spans_.look(state.asked.data, str(schedule.root / "spans")), _now())
+    except OSError as error:
+        decision = triggers.Decision("", (f"The data folder cannot be read: {error}.",))
+    return {
+        "root": str(schedule.root),
+        "path": str(schedule.path),
+        "running": locks.held(schedule.scheduler_lock),
+        "due": bool(decision.why),
+        "sentences": list(decision.sentences),
+        "state": state.to_dict(),
+    }
 
 
 def list_lines(root: str) -> list[str]:
-    """Returns the same in lines to print. Raises UserError where there is none."""
-    raise NotImplementedError
+    """Returns the same in lines to print. Raises UserError as `describe` does."""
+    known = describe(root)
+    state = State.from_dict(known["state"])
+    lines = [
+        f"{known['root']}: config {state.asked.config}, data {state.asked.data}",
+        "A scheduler follows it." if known["running"] else "No scheduler follows it: nothing will run.",
+        *known["sentences"],
+    ]
+    if state.running:
+        lines.append(f"A run was begun {triggers.local(state.running.started)}: {state.running.why}")
+    lines += [f"Tells {whom}." for whom in state.asked.notify]
+    for ending in state.endings[-5:]:
+        first = ending.sentences[0].splitlines()[0] if ending.sentences else ""
+        lines.append(f"{triggers.local(ending.started)} {ending.state} {ending.run} {first}".rstrip())
+    return lines
 
 
 def pause(root: str, reason: str = "") -> str:
@@ -69,11 +123,18 @@ def pause(root: str, reason: str = "") -> str:
     Raises:
       UserError: there is no schedule.
     """
-    raise NotImplementedError
+    now = _now()
+    state = Schedule(root).change(
+        lambda state: state if state.paused else state.replace(paused=now, reason=reason)
+    )
+    under_way = " The run that is under way goes on." if state.running else ""
+    return f"Paused since {triggers.local(state.paused or now)}.{under_way}"
 
 
 def resume(root: str) -> str:
-    """Ends a pause. Times that passed in it are let go; spans that arrived in it are not.
+    """Ends a pause, and the wait after a failure.
+
+    Times of cron that passed in the pause are let go; spans that arrived in it are not.
 
     Returns:
       What was done, in a sentence.
@@ -81,7 +142,10 @@ def resume(root: str) -> str:
     Raises:
       UserError: there is no schedule.
     """
-    raise NotImplementedError
+    schedule = Schedule(root)
+    schedule.change(functools.partial(transitions.resumed, now=_now()))
+    alone = "" if locks.held(schedule.scheduler_lock) else " No scheduler follows it: nothing will run."
+    return f"The schedule in {schedule.root} goes on.{alone}"
 
 
 def delete(root: str) -> str:
@@ -93,13 +157,39 @@ def delete(root: str) -> str:
     Raises:
       UserError: there is no schedule.
     """
-    raise NotImplementedError
+    schedule = Schedule(root)
+    schedule.delete()
+    follows = " Its scheduler ends by itself." if locks.held(schedule.scheduler_lock) else ""
+    return f"The schedule in {schedule.root} is deleted; runs and models stay.{follows}"
 
 
-def systemd_unit(options: Options) -> str:
-    """Returns a unit file for systemd that keeps the scheduler running, with how to install it.
+def _world(options: Options, stop: threading.Event) -> World:
+    command = child.command(options)
 
-    Raises:
-      UserError: see `run`; or the webhook's URL would stand in the file.
-    """
-    raise NotImplementedError
+    def start(log: pathlib.Path) -> int:
+        return child.follow(command, log, stop, options.stop_s)
+
+    tell = functools.partial(notify.tell, options.notify)
+    return World(now=_now, run=start, tell=tell, say=_say, random=random.Random(), stop=stop)
+
+
+@contextlib.contextmanager
+def _stopped_by_signals() -> Iterator[threading.Event]:
+    """An event that SIGTERM and Ctrl-C set."""
+    stop = threading.Event()
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    for number in before:
+        signal.signal(number, lambda *_: stop.set())
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _now() -> datetime.datetime:
+    return datetime.datetime.now(datetime.UTC)
+
+
+def _say(text: str) -> None:
+    print(f"{datetime.datetime.now():%Y-%m-%d %H:%M:%S} {text}", flush=True)

@@ -1,0 +1,90 @@
+"""A unit file that keeps the local scheduler running: after a crash, and after the machine was off."""
+
+import os
+import pathlib
+import re
+import sys
+
+from pipeline.continuous.config import ENV
+from pipeline.continuous.options import Options, check
+from pipeline.errors import UserError
+
+
+def unit(options: Options) -> str:
+    """Returns a unit file for a user's systemd, with how to install it.
+
+    The scheduler is a service, not a timer: its state says what was missed and how long to wait after a
+    failure, and it looks at the data folder in between.
+
+    Raises:
+      UserError: see `options.check`; or the webhook's URL, which may be a secret, would stand in the file.
+    """
+    check(options)
+    webhook = options.notify.webhook
+    if webhook and not webhook.startswith(ENV):
+        raise UserError(
+            "a unit file is read by others, so the webhook's URL does not belong there; give "
+            "--notify-webhook env:CAPTIONER_WEBHOOK, and the variable in the file that the unit names"
+        )
+    root = pathlib.Path(options.root).resolve()
+    name = f"captioner-{re.sub(r'[^A-Za-z0-9]+', '-', root.name).strip('-') or 'root'}"
+    variables = f"%h/.config/captioner/{name}.env"
+    return f"""\
+# systemctl --user has it:  save as ~/.config/systemd/user/{name}.service, then
+#   systemctl --user daemon-reload
+#   systemctl --user enable --now {name}
+#   loginctl enable-linger       so that it runs while you are not logged in
+#   journalctl --user -u {name}  what it says
+[Unit]
+Description=Captioner: retrains in {_literal(str(root))}
+
+[Service]
+ExecStart={" ".join(_quoted(word) for word in _command(options))}
+WorkingDirectory={_literal(os.getcwd())}
+# For env:NAME of --notify-webhook; need not be there.
+EnvironmentFile=-{variables}
+Restart=on-failure
+RestartSec=60
+# The scheduler passes SIGTERM on to a run, and waits for it.
+KillMode=mixed
+TimeoutStopSec={options.stop_s + 60:.0f}
+
+[Install]
+WantedBy=default.target
+"""
+
+
+def _command(options: Options) -> list[str]:
+    triggers, notify = options.triggers, options.notify
+    values = {
+        "--config": options.config,
+        "--data": os.path.abspath(options.data),
+        "--root": os.path.abspath(options.root),
+        "--cron": triggers.cron,
+        "--timezone": triggers.timezone,
+        "--missed": triggers.missed,
+        "--min-new-spans": str(triggers.min_new_spans),
+        "--min-new-images": str(triggers.min_new_images),
+        "--poll": f"{triggers.poll_s:g}",
+        "--retries": str(options.retry.most),
+        "--notify-command": notify.command,
+        "--notify-webhook": notify.webhook,
+        "--notify-on": " ".join(notify.on),
+    }
+    flags = {"--on-new-span": triggers.on_new_span, "--on-drift": triggers.on_drift}
+    return [
+        *(sys.executable, "-m", "pipeline.cli", "schedule", "--local"),
+        *(word for name, value in values.items() if value for word in (name, value)),
+        *(name for name, given in flags.items() if given),
+        *(word for assignment in options.assignments for word in ("--set", assignment)),
+    ]
+
+
+def _literal(text: str) -> str:
+    """Systemd replaces what begins with a percent sign."""
+    return text.replace("%", "%%")
+
+
+def _quoted(word: str) -> str:
+    escaped = _literal(word).replace("\\", "\\\\").replace('"', '\\"').replace("$", "$$")
+    return f'"{escaped}"'
