@@ -53,6 +53,9 @@ class CorpusConfig(Config):
       stop_words: `english` (NLTK's list and punctuation, first in the vocabulary) or `none`.
       drop_captions_with_rare_words: drop a caption with a word outside the vocabulary; else map it to UNK.
       max_tokens: longest caption kept, in words; longer ones are skipped.
+      vocabulary: `rebuild` it from the data; `grow` the one of the model in service, whose words keep their
+        ids (and with `train.start=warm` what was learned of them) while new words follow; or keep it
+        `frozen`. Without a model in service it is built.
     """
 
     min_images: int = 5
@@ -61,8 +64,10 @@ class CorpusConfig(Config):
     stop_words: str = "english"
     drop_captions_with_rare_words: bool = True
     max_tokens: int = 30
+    vocabulary: str = "rebuild"
 
     def __post_init__(self) -> None:
+        _choice("corpus.vocabulary", self.vocabulary, ("rebuild", "grow", "frozen"))
         _require(self.min_images >= 1, f"corpus.min_images must be 1 or more; got {self.min_images}")
         _require(self.max_tokens >= 1, f"corpus.max_tokens must be 1 or more; got {self.max_tokens}")
         _choice("corpus.stop_words", self.stop_words, ("english", "none"))
@@ -79,6 +84,9 @@ class TrainConfig(Config):
 
     Attributes:
       epochs: most passes over the training captions.
+      max_steps: most steps in all, however many epochs that is; 0: as many as the epochs have.
+      start: `cold`, from random weights; `warm`, from those of the model in service (`models.warm_start`); or
+        `best`, both, of which the better one is exported.
       patience: stop after so many epochs without a lower eval loss; 0 never stops early.
       batch_size: captions a step on each device; the learning rate grows with the devices.
       learning_rate, weight_decay, clip_norm: AdamW's peak rate, decay, and global gradient norm bound.
@@ -98,6 +106,8 @@ class TrainConfig(Config):
     """
 
     epochs: int = 12
+    max_steps: int = 0
+    start: str = "cold"
     patience: int = 3
     batch_size: int = 128
     learning_rate: float = 1.5e-3
@@ -125,12 +135,13 @@ class TrainConfig(Config):
         )
         for name in ("learning_rate", "self_critical_rate", "clip_norm"):
             _require(getattr(self, name) > 0, f"train.{name} must be positive; got {getattr(self, name)}")
-        for name in ("patience", "weight_decay", "sample_captions", "self_critical_epochs"):
+        for name in ("max_steps", "patience", "weight_decay", "sample_captions", "self_critical_epochs"):
             _require(getattr(self, name) >= 0, f"train.{name} must be 0 or more; got {getattr(self, name)}")
         for name in ("label_smoothing", "weight_average", "warmup_share"):
             _require(
                 0 <= getattr(self, name) < 1, f"train.{name} must be in [0, 1); got {getattr(self, name)}"
             )
+        _choice("train.start", self.start, ("cold", "warm", "best"))
         _choice("train.precision", self.precision, ("auto", "float32", "mixed_bfloat16", "mixed_float16"))
 
 

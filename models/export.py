@@ -3,8 +3,6 @@
 Shapes: R regions, D feature width.
 """
 
-import os
-
 import numpy as np
 import tensorflow as tf
 
@@ -64,12 +62,8 @@ class ServedCaptioner(tf.Module):
 
 
 def save(served: ServedCaptioner, path: str) -> None:
-    """Writes the SavedModel with all its signatures, and the model's weights for a later warm start."""
+    """Writes the SavedModel with all its signatures."""
     tf.saved_model.save(served, path, signatures=dict(served.functions))
-    extra = os.path.join(path, "assets.extra")
-    tf.io.gfile.makedirs(extra)
-    # Keras 3 cannot read a SavedModel back; a later run starts from this file.
-    served.model.save_weights(os.path.join(extra, "captioner.weights.h5"))
 
 
 def build(model: Captioner, feature_shape: tuple[int, int]) -> None:

@@ -101,4 +101,7 @@ TOKEN_NLL_OUTPUT: Final = "token_nll"  # nats
 TOKEN_CORRECT_OUTPUT: Final = "token_correct"
 TOKEN_COUNT_OUTPUT: Final = "token_count"
 
+# Of a served model's SavedModel: the words, one a line.
+VOCABULARY_FILE: Final = "assets/vocabulary"
+
 MODEL_NAME: Final = "captioner"

@@ -51,8 +51,13 @@ def kept(ids: tf.RaggedTensor, corpus: CorpusConfig) -> tf.Tensor:
 
 
 def preprocessing_fn(inputs: dict[str, Any], custom_config: dict[str, Any]) -> dict[str, Any]:
-    """Called by the Transform component with `custom_config["corpus"]`, a CorpusConfig as JSON."""
+    """Called by the Transform component.
+
+    `custom_config` has `corpus`, a CorpusConfig as JSON, and `vocabulary`, the path of the vocabulary file of
+    the model in service, empty where there is none.
+    """
     corpus = CorpusConfig.from_json(custom_config["corpus"])
+    known = vocabulary.known_words(custom_config.get("vocabulary", ""), corpus)
     captions = tf.RaggedTensor.from_sparse(inputs[CAPTIONS])
     image_id = tf.reshape(inputs[IMAGE_ID], [-1])
     words = words_of(captions.flat_values)
@@ -61,7 +66,7 @@ def preprocessing_fn(inputs: dict[str, Any], custom_config: dict[str, Any]) -> d
 
     (path,) = tft.experimental.ptransform_analyzer(
         [image_id, tf.strings.reduce_join(lines, axis=1, separator="\n")],
-        vocabulary.BuildVocabulary(corpus),
+        vocabulary.BuildVocabulary(corpus, known),
         output_dtypes=[tf.string],
         output_shapes=[[]],
         # What the file holds while the graph is traced; a lookup table refuses an empty one.

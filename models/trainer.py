@@ -1,5 +1,6 @@
 """`run_fn` of the Trainer component: puts data, model, training loop and export together."""
 
+import dataclasses
 import hashlib
 import json
 import os
@@ -22,6 +23,7 @@ from models import (
     self_critical,
     training,
     training_log,
+    warm_start,
     warmup,
     word_vectors,
 )
@@ -33,89 +35,186 @@ from models.representations.base import WordTable
 from models.seen_captions import SeenCaptions
 from models.vocabulary import Vocabulary
 
+COLD, WARM, BEST = "cold", "warm", "best"
+
 
 def run_fn(fn_args: Any) -> None:
     """Trains a captioner and exports it. Called by TFX's Trainer.
 
-    `fn_args.custom_config` holds `model`, `train`, `corpus` and `decode` as JSON of their configs, and
-    `checkpoints`, the folder of unfinished trainings; `fn_args.base_model` is the image encoder's SavedModel.
-    With several workers (see `models.distribution`) each calls this, and the chief exports.
+    `fn_args.custom_config` holds `model`, `train`, `corpus` and `decode` as JSON of their configs,
+    `checkpoints`, the folder of unfinished trainings, and `baseline`, the folder of the SavedModel in service
+    (empty: there is none); `fn_args.base_model` is the image encoder's SavedModel. With several workers (see
+    `models.distribution`) each calls this, and the chief exports.
     """
-    strategy = distribution.make_strategy()
-    settings = fn_args.custom_config
-    corpus = CorpusConfig.from_json(settings["corpus"])
-    model_config = ModelConfig.from_json(settings["model"])
-    train_config = TrainConfig.from_json(settings["train"])
-    keras.utils.set_random_seed(train_config.seed)
-
-    encoder = tf.saved_model.load(fn_args.base_model)
-    feature_shape = tuple(encoder.signatures["serving_default"].structured_outputs["features"].shape[1:])
-    transform = tft.TFTransformOutput(fn_args.transform_output)
-    vocabulary_path = transform.vocabulary_file_by_name(VOCABULARY_NAME)
-    vocabulary = Vocabulary.load(vocabulary_path, corpus)
-    train, evaluation = (
-        data.load_split(
-            files,
-            fn_args.data_accessor,
-            transform.transformed_metadata.schema,
-            feature_shape,
-            corpus.caption_length,
-        )
-        for files in (fn_args.train_files, fn_args.eval_files)
-    )
-    if train_config.shuffle_captions:
-        logging.warning("train.shuffle_captions is on: every image has another's captions")
-        train = train.shuffled(train_config.seed)
-
-    words = _word_table(vocabulary, corpus, model_config)
-    with strategy.scope(), precision.policy(precision.resolve(train_config.precision)):
-        model = Captioner(model_config, words)
-        export.build(model, feature_shape)
-    model.image_projection.adapt(train.features)
-    checkpoint_dir = _checkpoint_dir(fn_args)
-    loop = training.Training(model, train_config, train, evaluation, checkpoint_dir, strategy)
-    decode = DecodeConfig.from_json(settings["decode"])
-
-    def criticise(**callbacks: Any) -> checkpoints.Progress | None:
-        """Goes on with the trained model, if that is asked for."""
-        if not train_config.self_critical_epochs:
-            return None
-        folder = os.path.join(checkpoint_dir, "self_critical")
-        return self_critical.SelfCriticalTraining(
-            model, train_config, decode, train, evaluation, loop.on_device, folder, strategy
-        ).fit(**callbacks)
-
-    if not distribution.is_chief(strategy):
-        loop.fit()
-        criticise()
+    job = _Job(fn_args)
+    trained = [job.train(start) for start in job.starts()]
+    if not distribution.is_chief(job.strategy):
         return
-    # Served in float32 whatever it was trained in. A model of its own also because the variables of several
-    # devices are the training's.
-    with precision.policy("float32"):
-        served_model = Captioner(model_config, words)
-        export.build(served_model, feature_shape)
-    served = export.ServedCaptioner(served_model, encoder, feature_shape, vocabulary_path, corpus, decode)
-    parameters = sum(variable.value.shape.num_elements() for variable in model.trainable_variables)
-    with training_log.TrainingLog(fn_args.model_run_dir, train_config, evaluation, served, parameters) as log:
-
-        def on_epoch(epoch: int, scalars: dict[str, float]) -> None:
-            copy_weights(model, served_model)
-            log.on_epoch(epoch, scalars)
-
-        progress = loop.fit(on_epoch, log.on_step)
-        criticised = criticise(on_epoch=log.on_self_critical_epoch, on_step=log.on_self_critical_step)
-    copy_weights(model, served_model)
-    training_log.write_history(fn_args.model_run_dir, parameters, progress, criticised)
-    projector.write_projector(
-        fn_args.model_run_dir, vocabulary.words, np.asarray(served_model.embed(np.arange(len(vocabulary))))
-    )
-    export.save(served, fn_args.serving_model_dir)
-    encoder_identity.write(fn_args.serving_model_dir, encoder_identity.read(fn_args.base_model))
-    SeenCaptions.of(train.texts(vocabulary.words)).write(fn_args.serving_model_dir)
-    plan = warmup.plan(served.functions, decode.xla)
-    warmup.write_warmup(fn_args.serving_model_dir, warmup.image_requests(warmup.grey_jpeg(), plan))
+    best = max(trained, key=lambda one: one.score)
+    if len(trained) > 1:
+        told = ", ".join(f"{one.start} {one.measured}" for one in trained)
+        logging.info("the %s start is exported: %s", best.start, told)
+    job.export(best, trained)
     # The export is whole: what a killed run would have gone on from is not needed any more.
-    tf.io.gfile.rmtree(checkpoint_dir)
+    tf.io.gfile.rmtree(job.checkpoint_dir)
+
+
+@dataclasses.dataclass
+class _Trained:
+    """A training that has ended; `started` is a sentence of how it began."""
+
+    start: str
+    started: str
+    served: export.ServedCaptioner
+    parameters: int
+    progress: checkpoints.Progress
+    criticised: checkpoints.Progress | None
+
+    @property
+    def score(self) -> float:
+        """Higher is better; comparable within a job."""
+        return (self.criticised or self.progress).best
+
+    @property
+    def measured(self) -> str:
+        """The score as training tells it."""
+        return f"eval reward {self.score:.3f}" if self.criticised else f"eval loss {-self.score:.3f}"
+
+
+class _Job:
+    """What all trainings of a run share."""
+
+    def __init__(self, fn_args: Any):
+        self._args = fn_args
+        self.strategy = distribution.make_strategy()
+        settings = fn_args.custom_config
+        self._corpus = CorpusConfig.from_json(settings["corpus"])
+        self._model_config = ModelConfig.from_json(settings["model"])
+        self._config = TrainConfig.from_json(settings["train"])
+        self._decode = DecodeConfig.from_json(settings["decode"])
+        self._baseline = settings.get("baseline", "")
+        self._encoder = tf.saved_model.load(fn_args.base_model)
+        outputs = self._encoder.signatures["serving_default"].structured_outputs
+        self._feature_shape = tuple(outputs["features"].shape[1:])
+        transform = tft.TFTransformOutput(fn_args.transform_output)
+        self._vocabulary_path = transform.vocabulary_file_by_name(VOCABULARY_NAME)
+        self._vocabulary = Vocabulary.load(self._vocabulary_path, self._corpus)
+        self._words = _word_table(self._vocabulary, self._corpus, self._model_config)
+        self._train, self._evaluation = (
+            data.load_split(
+                files,
+                fn_args.data_accessor,
+                transform.transformed_metadata.schema,
+                self._feature_shape,
+                self._corpus.caption_length,
+            )
+            for files in (fn_args.train_files, fn_args.eval_files)
+        )
+        if self._config.shuffle_captions:
+            logging.warning("train.shuffle_captions is on: every image has another's captions")
+            self._train = self._train.shuffled(self._config.seed)
+        self.checkpoint_dir = _checkpoint_dir(fn_args)
+
+    def starts(self) -> list[str]:
+        """The trainings of this run: `warm`, `cold` or both, which a model in service must be there for."""
+        if self._config.start != COLD and not self._baseline:
+            logging.info("train.start=%s: no model is in service, so a cold start", self._config.start)
+            return [COLD]
+        return {COLD: [COLD], WARM: [WARM], BEST: [WARM, COLD]}[self._config.start]
+
+    def train(self, start: str) -> _Trained:
+        """Trains once; goes on with what a killed run has left."""
+        config, strategy = self._config, self.strategy
+        keras.utils.set_random_seed(config.seed)
+        with strategy.scope(), precision.policy(precision.resolve(config.precision)):
+            model = self._build()
+        model.image_projection.adapt(self._train.features)
+        started = self._begin(model) if start == WARM else "cold start"
+        logging.info("%s", started)
+        folder = os.path.join(self.checkpoint_dir, start)
+        loop = training.Training(model, config, self._train, self._evaluation, folder, strategy)
+
+        def criticise(**callbacks: Any) -> checkpoints.Progress | None:
+            """Goes on with the trained model, if that is asked for."""
+            if not config.self_critical_epochs:
+                return None
+            return self_critical.SelfCriticalTraining(
+                model,
+                config,
+                self._decode,
+                self._train,
+                self._evaluation,
+                loop.on_device,
+                os.path.join(folder, "self_critical"),
+                strategy,
+            ).fit(**callbacks)
+
+        # Served in float32 whatever it was trained in. A model of its own also because the variables of
+        # several devices are the training's.
+        with precision.policy("float32"):
+            served_model = self._build()
+        served = export.ServedCaptioner(
+            served_model,
+            self._encoder,
+            self._feature_shape,
+            self._vocabulary_path,
+            self._corpus,
+            self._decode,
+        )
+        parameters = sum(variable.value.shape.num_elements() for variable in model.trainable_variables)
+        if not distribution.is_chief(strategy):
+            return _Trained(start, started, served, parameters, loop.fit(), criticise())
+        log_dir = self._args.model_run_dir
+        if config.start == BEST:
+            log_dir = os.path.join(log_dir, start)
+        with training_log.TrainingLog(log_dir, config, self._evaluation, served, parameters, started) as log:
+
+            def on_epoch(epoch: int, scalars: dict[str, float]) -> None:
+                copy_weights(model, served_model)
+                log.on_epoch(epoch, scalars)
+
+            progress = loop.fit(on_epoch, log.on_step)
+            criticised = criticise(on_epoch=log.on_self_critical_epoch, on_step=log.on_self_critical_step)
+        copy_weights(model, served_model)
+        return _Trained(start, started, served, parameters, progress, criticised)
+
+    def export(self, trained: _Trained, of: list[_Trained]) -> None:
+        """Writes the model and what belongs to it; `of` are all trainings of the run."""
+        args, served = self._args, trained.served
+        training_log.write_history(
+            args.model_run_dir,
+            trained.parameters,
+            trained.progress,
+            trained.criticised,
+            {one.start: f"{one.started}: {one.measured}" for one in of},
+        )
+        words = self._vocabulary.words
+        projector.write_projector(
+            args.model_run_dir, words, np.asarray(served.model.embed(np.arange(len(words))))
+        )
+        export.save(served, args.serving_model_dir)
+        warm_start.write(served.model, self._shapes(), args.serving_model_dir)
+        encoder_identity.write(args.serving_model_dir, encoder_identity.read(args.base_model))
+        SeenCaptions.of(self._train.texts(words)).write(args.serving_model_dir)
+        plan = warmup.plan(served.functions, self._decode.xla)
+        warmup.write_warmup(args.serving_model_dir, warmup.image_requests(warmup.grey_jpeg(), plan))
+
+    def _build(self) -> Captioner:
+        model = Captioner(self._model_config, self._words)
+        export.build(model, self._feature_shape)
+        return model
+
+    def _shapes(self) -> warm_start.Shapes:
+        return warm_start.Shapes.of(self._model_config, self._feature_shape, self._words)
+
+    def _begin(self, model: Captioner) -> str:
+        """Returns how `model` begins, in a sentence."""
+        encoder = encoder_identity.read(self._args.base_model)
+        words = self._vocabulary.words
+        try:
+            return warm_start.begin(model, self._shapes(), words, self._baseline, encoder)
+        except warm_start.ColdStart as reason:
+            return f"cold start: the model in service cannot be begun with: {reason}"
 
 
 def copy_weights(source: keras.Model, target: keras.Model) -> None:

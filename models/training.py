@@ -59,12 +59,14 @@ class Training:
         self._batch_size = config.batch_size * self._replicas
         self._splits = {"train": train, "eval": evaluation}
         self._steps = data.batch_count(train, self._batch_size)
+        all_steps = self._steps * config.epochs
+        self._all_steps = min(all_steps, config.max_steps) if config.max_steps else all_steps
         on_device = device_split.fits([train, evaluation])
         with self._strategy.scope():
             self.on_device = {
                 name: device_split.DeviceSplit(split, on_device) for name, split in self._splits.items()
             }
-            self._optimizer = adamw(config, self._steps * config.epochs, self._replicas, model.compute_dtype)
+            self._optimizer = adamw(config, self._all_steps, self._replicas, model.compute_dtype)
             self._optimizer.build(model.trainable_variables)
             self._average = WeightAverage(model, config.weight_average) if config.weight_average else None
         self._checkpoints = Checkpoints(
@@ -81,16 +83,16 @@ class Training:
         self._eval_call = self._make_call("eval", self._evaluate_on, compiled)
 
     def fit(self, on_epoch: EpochEnd | None = None, on_step: StepEnd | None = None) -> Progress:
-        """Trains to the last epoch or until the eval loss stops falling; leaves the best weights in place.
+        """Trains to the last epoch or step, or until the eval loss stops falling.
 
-        (On the chief: other workers' models end with the last weights.)
+        Leaves the best weights in place. (On the chief: other workers' models end with the last weights.)
 
         Raises:
           FloatingPointError: the training or eval loss is no longer a number.
           RuntimeError: workers see different checkpoints.
         """
         self._checkpoints.restore()
-        while self._checkpoints.progress.epoch < self._config.epochs and not self._has_stalled():
+        while self._steps_left() and not self._has_stalled():
             epoch = self._checkpoints.progress.epoch + 1
             scalars = self._train_epoch(epoch, on_step)
             with self._average.in_model() if self._average else contextlib.nullcontext():
@@ -103,6 +105,9 @@ class Training:
         self._checkpoints.read_best()
         return self._checkpoints.progress
 
+    def _steps_left(self) -> int:
+        return max(0, self._all_steps - self._checkpoints.progress.epoch * self._steps)
+
     def _has_stalled(self) -> bool:
         patience, progress = self._config.patience, self._checkpoints.progress
         return bool(patience) and progress.epoch - progress.best_epoch >= patience
@@ -111,8 +116,11 @@ class Training:
         started = time.monotonic()
         # Seeded by the epoch as well, so that a resumed run sees the batches it would have seen.
         rng = np.random.default_rng([self._config.seed, epoch])
-        totals, step = np.zeros(3), 0
+        totals, step, left = np.zeros(3), 0, self._steps_left()
         for block in self._blocks("train", rng):
+            if step == left:
+                break
+            block = block._replace(steps=min(block.steps, left - step))
             of_block = self._train_call(*block).numpy()
             step += block.steps
             self._require_finite("training", of_block[0], f"by step {step} of epoch {epoch}")

@@ -26,10 +26,17 @@ class TrainingLog:
       evaluation: eval split; its first images are captioned each epoch.
       served: writes these captions.
       parameters: trainable parameters, said once.
+      started: how the training begins, said once.
     """
 
     def __init__(
-        self, directory: str, config: TrainConfig, evaluation: Split, served: ServedCaptioner, parameters: int
+        self,
+        directory: str,
+        config: TrainConfig,
+        evaluation: Split,
+        served: ServedCaptioner,
+        parameters: int,
+        started: str = "cold start",
     ):
         self._config = config
         self._served = served
@@ -39,6 +46,7 @@ class TrainingLog:
         self._writer = tf.summary.create_file_writer(directory)
         self._console = rich.console.Console(stderr=True)
         self._parameters = parameters
+        self._started = started
         self._progress = rich.progress.Progress(
             rich.progress.TextColumn("  training"),
             rich.progress.BarColumn(),
@@ -53,7 +61,11 @@ class TrainingLog:
 
     def __enter__(self) -> Self:
         self._console.print(
-            f"  training {self._parameters:,} parameters, at most {self._config.epochs} epochs"
+            f"  training {self._parameters:,} parameters, at most {self._config.epochs} epochs; "
+            f"{self._started}",
+            markup=False,
+            highlight=False,
+            soft_wrap=True,
         )
         self._progress.start()
         return self
@@ -117,21 +129,28 @@ class TrainingLog:
 
 
 def write_history(
-    directory: str, parameters: int, progress: Progress, self_critical: Progress | None = None
+    directory: str,
+    parameters: int,
+    progress: Progress,
+    self_critical: Progress | None = None,
+    starts: dict[str, str] | None = None,
 ) -> None:
-    """Writes `training.json`: `{"parameters": int, "epochs": [{"epoch": 1, ...}], "self_critical": [...]}`.
+    """Writes `training.json`: `{"parameters": int, "epochs": [{"epoch": 1, ...}], "self_critical": [...],
+    "starts": {"cold": "..."}}`.
 
     An epoch of teacher forcing has `loss` (smoothed as in training) and `eval_loss` (nats a token),
     `accuracy` and `eval_accuracy` of the next word, `tokens_per_second` and `seconds` of training; a
     self-critical one has `reward` (of the captions learned from; see `models.self_critical.Reward`),
     `eval_reward`, `captions_per_second` and `seconds`; before the first comes one with epoch 0 and
-    `eval_reward` alone. What was trained before a kill is there too.
+    `eval_reward` alone. What was trained before a kill is there too. `starts` says of each training of the
+    run how it began and what it came to; the rest is of the one that is exported.
     """
     tf.io.gfile.makedirs(directory)
     history = {
         "parameters": parameters,
         "epochs": progress.history,
         "self_critical": self_critical.history if self_critical else [],
+        "starts": starts or {},
     }
     with tf.io.gfile.GFile(os.path.join(directory, HISTORY_FILE), "w") as file:
         json.dump(history, file, indent=1)

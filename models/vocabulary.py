@@ -4,6 +4,9 @@ The rules are the 2017 original's. A word is eligible when at least `min_images`
 a caption and the word vectors know it. A caption is kept when all its words are eligible and there are at
 most `max_tokens`. The vocabulary is the words of the kept captions: action words, then stop words, then the
 rest, each by falling frequency (ties by the alphabet, so that the order is one and the same everywhere).
+
+A vocabulary that grows from a known one begins with all of its words, eligible for that, in their order; the
+new ones follow, stop words among the rest. A frozen one is the known one.
 """
 
 import collections
@@ -15,6 +18,7 @@ from typing import Self
 
 import apache_beam as beam
 import numpy as np
+import tensorflow as tf
 import tensorflow_transform.beam as tft_beam
 
 from models import word_vectors
@@ -41,7 +45,7 @@ class Vocabulary:
     @classmethod
     def load(cls, path: str, corpus: CorpusConfig) -> Self:
         """Reads the file that Transform wrote, one word a line."""
-        with open(path, encoding="utf-8") as lines:
+        with tf.io.gfile.GFile(path) as lines:
             words = tuple(line.rstrip("\n") for line in lines)
         stop_words = STOP_WORDS if corpus.stop_words == "english" else frozenset()
         base_size = len(ACTION_WORDS)
@@ -58,18 +62,28 @@ def split_words(caption: str) -> list[str]:
     return caption.lower().split()
 
 
-def eligible_words(image_counts: dict[str, int], corpus: CorpusConfig) -> frozenset[str]:
-    """Words in enough images and in the word list, from a count of different images a word."""
-    known = None
+def known_words(path: str, corpus: CorpusConfig) -> tuple[str, ...]:
+    """The words to begin with, of the vocabulary file at `path` (empty: there is none)."""
+    return Vocabulary.load(path, corpus).words if path and corpus.vocabulary != "rebuild" else ()
+
+
+def eligible_words(
+    image_counts: dict[str, int], corpus: CorpusConfig, known: Sequence[str] = ()
+) -> frozenset[str]:
+    """Words in enough images and in the word list, from a count of different images a word; and the known."""
+    old = frozenset(known) - frozenset(ACTION_WORDS)
+    if old and corpus.vocabulary == "frozen":
+        return old
+    listed = None
     if word_vectors.available(corpus):
         vectors = word_vectors.load(corpus.word_vectors, corpus.word_list_size)
         # Else a file of another language would only leave a small vocabulary, without a word about it.
         vectors.require_most([word for word, images in image_counts.items() if images >= corpus.min_images])
-        known = vectors.rows
-    return frozenset(
+        listed = vectors.rows
+    return old | frozenset(
         word
         for word, images in image_counts.items()
-        if images >= corpus.min_images and (known is None or word in known) and word not in ACTION_WORDS
+        if images >= corpus.min_images and (listed is None or word in listed) and word not in ACTION_WORDS
     )
 
 
@@ -80,21 +94,24 @@ def is_kept(words: Sequence[str], eligible: frozenset[str], corpus: CorpusConfig
     return not corpus.drop_captions_with_rare_words or all(word in eligible for word in words)
 
 
-def order_words(counts: dict[str, int], corpus: CorpusConfig) -> list[str]:
-    """The vocabulary file's lines, from the words' frequencies in the kept captions."""
+def order_words(counts: dict[str, int], corpus: CorpusConfig, known: Sequence[str] = ()) -> list[str]:
+    """The vocabulary file's lines, from the words' frequencies in the kept captions and the known words."""
+    if known:
+        new = counts.keys() - set(known)
+        return [*known, *sorted(new, key=lambda word: (-counts[word], word))]
     stop_words = STOP_WORDS if corpus.stop_words == "english" else frozenset()
     by_frequency = sorted(counts, key=lambda word: (word not in stop_words, -counts[word], word))
     return [*ACTION_WORDS, *by_frequency]
 
 
-def build(images: Iterable[Image], corpus: CorpusConfig) -> list[str]:
+def build(images: Iterable[Image], corpus: CorpusConfig, known: Sequence[str] = ()) -> list[str]:
     """The vocabulary in one pass in memory: the specification that `BuildVocabulary` must equal."""
     images = list(images)
     seen_in: dict[str, set[str]] = collections.defaultdict(set)
     for image_id, captions in images:
         for word in {word for words in captions for word in words}:
             seen_in[word].add(image_id)
-    eligible = eligible_words({word: len(ids) for word, ids in seen_in.items()}, corpus)
+    eligible = eligible_words({word: len(ids) for word, ids in seen_in.items()}, corpus, known)
     counts = collections.Counter(
         word
         for _, captions in images
@@ -103,7 +120,7 @@ def build(images: Iterable[Image], corpus: CorpusConfig) -> list[str]:
         for word in words
         if word in eligible
     )
-    return order_words(counts, corpus)
+    return order_words(counts, corpus, known)
 
 
 class _CountImages(beam.CombineFn):
@@ -152,23 +169,24 @@ class _CountWords(beam.CombineFn):
 class BuildVocabulary(tft_beam.experimental.PTransformAnalyzer):
     """Beam form of `build`: batches of (image ids, captions joined by newlines) -> the file's path."""
 
-    def __init__(self, corpus: CorpusConfig):
+    def __init__(self, corpus: CorpusConfig, known: Sequence[str] = ()):
         super().__init__()
         self._corpus = corpus
+        self._known = tuple(known)
 
     def expand(self, batches: beam.PCollection) -> beam.PCollection:
-        corpus = self._corpus
+        corpus, known = self._corpus, self._known
         images = batches | "Images" >> beam.FlatMap(_images_of_batch)
         eligible = (
             images
             | "CountImages" >> beam.CombineGlobally(_CountImages(corpus.min_images))
-            | "Eligible" >> beam.Map(eligible_words, corpus)
+            | "Eligible" >> beam.Map(eligible_words, corpus, known)
         )
         return (
             images
             | "KeptWords" >> beam.FlatMap(_kept_words, beam.pvalue.AsSingleton(eligible), corpus)
             | "CountWords" >> beam.CombineGlobally(_CountWords())
-            | "Write" >> beam.Map(_write, self.base_temp_dir, corpus)
+            | "Write" >> beam.Map(_write, self.base_temp_dir, corpus, known)
         )
 
 
@@ -184,7 +202,13 @@ def _kept_words(image: Image, eligible: frozenset[str], corpus: CorpusConfig) ->
             yield [word for word in words if word in eligible]
 
 
-def _write(counts: dict[str, int], directory: str, corpus: CorpusConfig) -> np.ndarray:
+def _write(counts: dict[str, int], directory: str, corpus: CorpusConfig, known: Sequence[str]) -> np.ndarray:
+    if not counts and known:
+        raise ValueError(
+            f"no training caption has only words of the vocabulary (corpus.vocabulary={corpus.vocabulary}: "
+            f"the {len(known)} of the model in service); set corpus.vocabulary=rebuild, or "
+            "corpus.drop_captions_with_rare_words=false"
+        )
     if not counts:
         raise ValueError(
             "the vocabulary is empty: no training caption has only words that are seen in at least "
@@ -194,5 +218,5 @@ def _write(counts: dict[str, int], directory: str, corpus: CorpusConfig) -> np.n
     # A folder of its own, so that the asset is plainly named "vocabulary".
     path = os.path.join(directory, uuid.uuid4().hex, "vocabulary")
     with beam.io.filesystems.FileSystems.create(path, "text/plain") as file:
-        file.write("".join(f"{word}\n" for word in order_words(counts, corpus)).encode("utf-8"))
+        file.write("".join(f"{word}\n" for word in order_words(counts, corpus, known)).encode("utf-8"))
     return np.array(path.encode("utf-8"), dtype=object)

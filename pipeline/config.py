@@ -5,6 +5,7 @@ import types
 import typing
 from typing import Any
 
+from components.span_example_gen.config import SpansConfig
 from models.config import Config, CorpusConfig, DecodeConfig, EncoderConfig, ModelConfig, TrainConfig
 from pipeline.errors import UserError
 from pipeline.eval_config import GateConfig
@@ -49,11 +50,12 @@ class PipelineConfig(Config):
 
     Attributes:
       name: of the pipeline in ML Metadata.
-      encoder, corpus, model, train, decode, gate, validator, push: see their classes.
+      spans, encoder, corpus, model, train, decode, gate, validator, push: see their classes.
       beam_args: flags of the Beam pipelines, e.g. `--direct_num_workers=2`.
     """
 
     name: str = "captioner"
+    spans: SpansConfig = SpansConfig()
     encoder: EncoderConfig = EncoderConfig()
     corpus: CorpusConfig = CorpusConfig()
     model: ModelConfig = ModelConfig()

@@ -6,9 +6,12 @@ from collections.abc import Iterable
 
 _ROOT = pathlib.Path(__file__).resolve().parent.parent
 
-TRANSFORM_SOURCES = tuple(
-    f"models/{name}.py"
-    for name in ("config", "features", "preprocessing", "stop_words", "vocabulary", "word_vectors")
+TRANSFORM_SOURCES = (
+    "components/transform",
+    *(
+        f"models/{name}.py"
+        for name in ("config", "features", "preprocessing", "stop_words", "vocabulary", "word_vectors")
+    ),
 )
 EVALUATOR_SOURCES = (
     "components/metrics",
@@ -49,7 +52,7 @@ def of_sources(paths: Iterable[str]) -> str:
 def of_trainer() -> str:
     """Fingerprint of all that the Trainer runs."""
     files = (str(file.relative_to(_ROOT)) for file in sorted((_ROOT / "models").rglob("*.py")))
-    return of_sources(file for file in files if not file.startswith(_NOT_TRAINER))
+    return of_sources(["components/trainer", *(file for file in files if not file.startswith(_NOT_TRAINER))])
 
 
 def of_file(path: str) -> str:

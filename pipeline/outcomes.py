@@ -64,8 +64,8 @@ def placed(runner: Any, pipeline: Any, paths: Paths) -> dict[str, Any]:
     if said[pusher.PUSHED].int_value:
         destination = said[pusher.DESTINATION].string_value
         version = int(os.path.basename(destination))
-    elif said[pusher.ROLLED_BACK].string_value:
-        destination, version = None, int(said[pusher.ROLLED_BACK].string_value)
+    elif said[pusher.ROLLED_BACK_VERSION].string_value:
+        destination, version = None, int(said[pusher.ROLLED_BACK_VERSION].string_value)
     else:
         return {}
     folder = str(releases.folder(paths, version) or destination)

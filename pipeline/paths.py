@@ -9,13 +9,14 @@ from models.features import MODEL_NAME
 
 @dataclasses.dataclass(frozen=True)
 class Paths:
-    """Places under `root`: `metadata.db`, `pipeline/`, `features/`, `checkpoints/`, `serving/`, `reports/`,
-    `logs/`."""
+    """Places under `root`: `metadata.db`, `pipeline/`, `spans/`, `features/`, `checkpoints/`, `serving/`,
+    `reports/`, `logs/`. A root may be the URI of a bucket."""
 
     root: str
 
     def _at(self, *names: str) -> str:
-        return str(pathlib.Path(self.root).resolve().joinpath(*names))
+        root = self.root if "://" in self.root else str(pathlib.Path(self.root).resolve())
+        return "/".join([root.rstrip("/"), *names])
 
     @property
     def metadata(self) -> str:
@@ -24,6 +25,10 @@ class Paths:
     @property
     def artifacts(self) -> str:
         return self._at("pipeline")
+
+    @property
+    def spans(self) -> str:
+        return self._at("spans")
 
     @property
     def feature_store(self) -> str:

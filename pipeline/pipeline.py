@@ -2,10 +2,9 @@
 
 import dataclasses
 import pathlib
-from typing import Any
+from typing import Any, Self
 
 from tfx import v1 as tfx
-from tfx.proto import example_gen_pb2
 from tfx.utils import proto_utils
 
 from components.baseline.component import Baseline
@@ -14,8 +13,11 @@ from components.caption_meter.component import CaptionMeter
 from components.evaluator.component import CaptionEvaluator
 from components.example_validator.component import StrictExampleValidator
 from components.image_featurizer.component import ImageFeaturizer
-from components.pusher.component import AtomicPusher, push_config
+from components.pusher.component import AtomicPusher
 from components.serving_validator.component import ServingValidator
+from components.span_example_gen.component import SpanExampleGen
+from components.trainer.component import CaptionTrainer
+from components.transform.component import CaptionTransform
 from models.metrics.meteor import find as find_meteor
 from pipeline import fingerprint
 from pipeline.config import PipelineConfig
@@ -27,29 +29,74 @@ _SCHEMAS = pathlib.Path(__file__).parent / "schemas"
 _BEAM_ARGS = ("--runner=DirectRunner", "--allow_unsafe_triggers")
 
 
+@dataclasses.dataclass(frozen=True)
+class Values:
+    """What the nodes are told, as they take it: plain values, or RuntimeParameters of a compiled pipeline.
+
+    Attributes:
+      data: folder of the spans.
+      serving: the directory with a numbered folder for each version.
+      spans, encoder, corpus, model, train, decode, gate: JSON of the parts of the config.
+      max_steps: of training; 0: as many as `train` says.
+    """
+
+    data: Any
+    serving: Any
+    spans: Any
+    encoder: Any
+    corpus: Any
+    model: Any
+    train: Any
+    decode: Any
+    gate: Any
+    max_steps: Any = 0
+
+    @classmethod
+    def of(cls, config: PipelineConfig, data: str, serving: str) -> Self:
+        """Returns the plain values of `config`."""
+        names = ("spans", "encoder", "corpus", "model", "train", "decode")
+        parts = {name: getattr(config, name).to_json() for name in names}
+        return cls(data, serving, **parts, gate=config.gate.gate().to_json())
+
+
+@dataclasses.dataclass(frozen=True)
+class World:
+    """What was found when the run was planned, and decides what the cache still holds for.
+
+    Attributes:
+      encoder: `models.image_encoder.encoder_fingerprint` of the encoder.
+      spans: of `components.span_example_gen.executor.identify`, or `newest`: the node looks.
+      in_service: the model to compare with, of `components.baseline.plan`, or `newest`.
+      rolled_back: of `components.pusher.component.rolled_back`.
+    """
+
+    encoder: str
+    spans: str
+    in_service: str
+    rolled_back: str = "[]"
+
+
 def build(
     config: PipelineConfig,
-    data: str,
+    values: Values,
+    world: World,
     paths: Paths,
-    encoder_version: str,
-    in_service: str,
     force_bless: str = "",
 ) -> tfx.dsl.Pipeline:
     """Wires a run, from the data to the pushed model.
 
     Args:
       config: what to compute.
-      data: folder of the spans.
-      paths: where results go.
-      encoder_version: `models.image_encoder.encoder_fingerprint` of the encoder.
-      in_service: the model to compare with, of `components.baseline.plan`.
+      values: of `config`, as the nodes take them.
+      world: what there is.
+      paths: where results go, but for the pushed model.
       force_bless: a person's reason to bless the model whatever the gate says, and to push it even if it was
         rolled back; empty: the gate decides.
     """
-    learning = _learn(config, data, paths, encoder_version)
+    baseline = Baseline(serving_dir=values.serving, in_service=world.in_service)
+    learning = _learn(config, values, world, paths, baseline)
     model = learning.trainer.outputs["model"]
-    baseline = Baseline(serving_dir=paths.serving, in_service=in_service)
-    evaluator = _evaluator(config, learning, baseline, force_bless)
+    evaluator = _evaluator(learning, values, baseline, force_bless)
     serving_validator = ServingValidator(
         model=model,
         examples=learning.examples,
@@ -62,31 +109,28 @@ def build(
         model=model,
         model_blessing=evaluator.outputs["blessing"],
         infra_blessing=serving_validator.outputs["blessing"],
-        push_destination=tfx.proto.PushDestination(
-            filesystem=tfx.proto.PushDestination.Filesystem(base_directory=paths.serving)
-        ),
-        custom_config=push_config(paths.serving, config.push.canary, force=bool(force_bless)),
+        serving_dir=values.serving,
+        canary=config.push.canary,
+        force=bool(force_bless),
+        rolled_back=world.rolled_back,
     )
-    return _pipeline(config, paths, [*learning.nodes, baseline, evaluator, serving_validator, pusher])
+    return _pipeline(config, paths, [baseline, *learning.nodes, evaluator, serving_validator, pusher])
 
 
-def build_comparison(
-    config: PipelineConfig, data: str, paths: Paths, encoder_version: str
-) -> tfx.dsl.Pipeline:
+def build_comparison(config: PipelineConfig, values: Values, world: World, paths: Paths) -> tfx.dsl.Pipeline:
     """Wires a run of a comparison: the same up to the evaluation, then measured; nothing is served or pushed.
 
     Under one root, all that such runs and those of `build` have in common comes from the cache.
     """
-    learning = _learn(config, data, paths, encoder_version)
-    model = learning.trainer.outputs["model"]
     baseline = Baseline(serving_dir=paths.serving, in_service=NO_MODEL)
-    evaluator = _evaluator(config, learning, baseline, meteor=0)
+    learning = _learn(config, values, world, paths, baseline)
+    evaluator = _evaluator(learning, values, baseline, meteor=0)
     meter = CaptionMeter(
-        model=model,
+        model=learning.trainer.outputs["model"],
         features=learning.featurized,
         code_version=fingerprint.of_sources(fingerprint.METER_SOURCES),
     )
-    return _pipeline(config, paths, [*learning.nodes, baseline, evaluator, meter])
+    return _pipeline(config, paths, [baseline, *learning.nodes, evaluator, meter])
 
 
 @dataclasses.dataclass(frozen=True)
@@ -99,65 +143,60 @@ class _Learning:
     trainer: Any
 
 
-def _learn(config: PipelineConfig, data: str, paths: Paths, encoder_version: str) -> _Learning:
-    example_gen = tfx.components.ImportExampleGen(
-        input_base=data,
-        input_config=example_gen_pb2.Input(
-            splits=[
-                example_gen_pb2.Input.Split(name=split, pattern=f"span-*/{split}-*.tfrecord.gz")
-                for split in ("train", "eval")
-            ]
-        ),
-    )
+def _learn(config: PipelineConfig, values: Values, world: World, paths: Paths, baseline: Any) -> _Learning:
     raw_schema = _schema("raw")
-    statistics = tfx.components.StatisticsGen(
-        examples=example_gen.outputs["examples"], schema=raw_schema.outputs["schema"]
+    example_gen = SpanExampleGen(
+        schema=raw_schema.outputs["schema"],
+        data_dir=values.data,
+        records_dir=paths.spans,
+        serving_dir=values.serving,
+        config=values.spans,
+        spans=world.spans,
+        code_version=fingerprint.of_sources(["components/span_example_gen", "components/drift"]),
     )
+    examples = example_gen.outputs["examples"]
+    statistics = tfx.components.StatisticsGen(examples=examples, schema=raw_schema.outputs["schema"])
     validator = StrictExampleValidator(
         statistics=statistics.outputs["statistics"], schema=raw_schema.outputs["schema"]
     )
     featurizer = ImageFeaturizer(
-        examples=example_gen.outputs["examples"],
-        encoder_config=config.encoder.to_json(),
+        examples=examples,
+        encoder_config=values.encoder,
         store_dir=paths.feature_store,
         code_version=fingerprint.of_texts(
-            encoder_version, fingerprint.of_sources(["components/image_featurizer"])
+            world.encoder, fingerprint.of_sources(["components/image_featurizer"])
         ),
     )
     # Nothing is computed of data that does not fit the schema.
     featurizer.add_upstream_node(validator)
     featurized = featurizer.outputs["featurized"]
     featurized_schema = _schema("featurized")
-    transform_version = fingerprint.of_texts(
-        fingerprint.of_sources(fingerprint.TRANSFORM_SOURCES), fingerprint.of_file(config.corpus.word_vectors)
-    )
-    transform = tfx.components.Transform(
+    transform = CaptionTransform(
         examples=featurized,
         schema=featurized_schema.outputs["schema"],
-        preprocessing_fn="models.preprocessing.preprocessing_fn",
-        disable_statistics=True,
-        custom_config={"corpus": config.corpus.to_json(), "version": transform_version},
+        corpus=values.corpus,
+        code_version=fingerprint.of_texts(
+            fingerprint.of_sources(fingerprint.TRANSFORM_SOURCES),
+            fingerprint.of_file(config.corpus.word_vectors),
+        ),
+        **_given(baseline, config.corpus.vocabulary != "rebuild"),
     )
-    settings = {
-        "corpus": config.corpus.to_json(),
-        "model": config.model.to_json(),
-        "train": config.train.to_json(),
-        "decode": config.decode.to_json(),
-        "version": fingerprint.of_trainer(),
-    }
-    trainer = tfx.components.Trainer(
-        run_fn="models.trainer.run_fn",
+    trainer = CaptionTrainer(
         examples=transform.outputs["transformed_examples"],
         transform_graph=transform.outputs["transform_graph"],
-        # The encoder is the model that the captioner is built on, and is served with it.
-        base_model=featurizer.outputs["encoder"],
-        train_args=tfx.proto.TrainArgs(splits=["train"]),
-        eval_args=tfx.proto.EvalArgs(splits=["eval"]),
-        custom_config=settings | {"checkpoints": paths.checkpoints},
-    )
+        encoder=featurizer.outputs["encoder"],
+        corpus=values.corpus,
+        model_config=values.model,
+        train=values.train,
+        decode=values.decode,
+        checkpoints_dir=paths.checkpoints,
+        max_steps=values.max_steps,
+        code_version=fingerprint.of_trainer(),
+        **_given(baseline, config.train.start != "cold"),
+    ).with_id("Trainer")
     nodes = [
-        example_gen,
         raw_schema,
+        example_gen,
         statistics,
         validator,
         featurizer,
@@ -165,11 +204,16 @@ def _learn(config: PipelineConfig, data: str, paths: Paths, encoder_version: str
         transform,
         trainer,
     ]
-    return _Learning(nodes, example_gen.outputs["examples"], featurized, trainer)
+    return _Learning(nodes, examples, featurized, trainer)
+
+
+def _given(baseline: Any, needed: bool) -> dict[str, Any]:
+    """The model in service as an input only where it counts: it changes with every push."""
+    return {"baseline": baseline.outputs["baseline"]} if needed else {}
 
 
 def _evaluator(
-    config: PipelineConfig, learning: _Learning, baseline: Any, force_bless: str = "", meteor: int = 1
+    learning: _Learning, values: Values, baseline: Any, force_bless: str = "", meteor: int = 1
 ) -> Any:
     return CaptionEvaluator(
         features=learning.featurized,
@@ -177,7 +221,7 @@ def _evaluator(
         model=learning.trainer.outputs["model"],
         baseline_model=baseline.outputs["baseline"],
         eval_config=proto_utils.proto_to_json(build_eval_config()),
-        gate=config.gate.gate().to_json(),
+        gate=values.gate,
         force_bless=force_bless,
         meteor=meteor,
         # A Java installed since is a reason to evaluate again.

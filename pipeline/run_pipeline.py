@@ -110,6 +110,8 @@ class _Running:
     def _compute(self) -> Outcome:
         # Slow and noisy, so not before the checks and the log.
         from components.baseline import plan
+        from components.pusher.component import rolled_back
+        from components.span_example_gen import executor as span_example_gen
         from pipeline import local_runner
         from pipeline import pipeline as wiring
 
@@ -127,9 +129,14 @@ class _Running:
         with releases.changing(paths):
             pass  # what a killed command had begun is done before anything is planned
         in_service = plan.plan(paths.serving, paths.last_run, everything)
-        self._pipeline = wiring.build(
-            config, self._data, paths, encoder_version, in_service, self._force_bless
+        world = wiring.World(
+            encoder_version,
+            span_example_gen.identify(self._data, paths.spans),
+            in_service,
+            rolled_back(paths.serving),
         )
+        values = wiring.Values.of(config, self._data, paths.serving)
+        self._pipeline = wiring.build(config, values, world, paths, self._force_bless)
         self._runner = local_runner.LocalRunner(self._console)
         self._runner.run(self._pipeline)
         outcome = outcomes.read(self._runner, self._pipeline, paths)
@@ -165,7 +172,7 @@ class _Running:
             return {}
         return {
             output: artifact.uri
-            for node in ("ImportExampleGen", "ImageFeaturizer", "Trainer", "CaptionEvaluator")
+            for node in ("SpanExampleGen", "ImageFeaturizer", "Trainer", "CaptionEvaluator")
             if node in self._runner.states
             for output, artifact in self._runner.artifacts(self._pipeline, node).items()
         }

@@ -39,6 +39,7 @@ ON_TOP = (
     "models.trainer",
     "models.training",
     "models.training_log",
+    "models.warm_start",
 )
 
 # The dictionaries that say which classes there are.

@@ -16,7 +16,7 @@ from tfx.dsl.io import fileio
 from tfx.types import artifact_utils
 from tfx.utils import io_utils, path_utils, proto_utils
 
-from components.baseline import in_service
+from components.baseline import in_service, reading
 from components.evaluator import extraction, gate, records, scores, verdict
 from components.evaluator.records import BASELINE, CANDIDATE
 from components.evaluator.rules import Gate
@@ -46,8 +46,8 @@ def evaluate(
     """Scores, judges and writes the artifacts; see `component.CaptionEvaluator`."""
     models = {CANDIDATE: path_utils.serving_model_path(model.uri)}
     unscorable = ""
-    if _has_model(baseline_model):
-        models[BASELINE] = in_service.saved_model_dir(baseline_model.uri)
+    if path := reading.saved_model(baseline_model):
+        models[BASELINE] = path
     else:
         logging.info("No model is in service: the candidate is judged by the absolute bounds only.")
     same_encoder = len({encoder_identity.read(path) for path in models.values()}) == 1
@@ -158,30 +158,6 @@ def _signatures(model_path: str) -> set[str]:
     with fileio.open(os.path.join(model_path, in_service.SAVED_MODEL_FILE), "rb") as file:
         content = saved_model_pb2.SavedModel.FromString(file.read())
     return {name for graph in content.meta_graphs for name in graph.signature_def}
-
-
-def _has_model(baseline: Any) -> bool:
-    path = in_service.saved_model_dir(baseline.uri)
-    present = fileio.exists(os.path.join(path, in_service.SAVED_MODEL_FILE))
-    declared = _declared(baseline)
-    if declared and not present:
-        raise FileNotFoundError(
-            f"expected the SavedModel of version {baseline.get_string_custom_property('version')!r} in "
-            f"{path}; it is not there. Run the pipeline again to resolve the model in service anew"
-        )
-    return present and declared is not False
-
-
-def _declared(baseline: Any) -> bool | None:
-    """Returns what the artifact says of itself; None where it says nothing.
-
-    Kubeflow hands numbers over as doubles, where the local orchestrator keeps integers.
-    """
-    properties = baseline.mlmd_artifact.custom_properties
-    if in_service.HAS_MODEL not in properties:
-        return None
-    value = properties[in_service.HAS_MODEL]
-    return bool(value.int_value or value.double_value)
 
 
 def _write(blessing: Any, decision: verdict.Verdict) -> None:

@@ -1,6 +1,5 @@
 """Executor of the AtomicPusher."""
 
-import json
 import os
 from typing import Any, Final
 
@@ -15,16 +14,18 @@ from tfx.utils import proto_utils
 from components.baseline import in_service
 from components.pusher import places
 
-# Keys of `custom_config`.
+# Parameters.
+SERVING_DIR: Final = "serving_dir"
 CANARY: Final = "canary"
 FORCE: Final = "force"
+ROLLED_BACK: Final = "rolled_back"
 
 # Custom properties of the PushedModel artifact; the first three are TFX's.
 PUSHED: Final = "pushed"
 DESTINATION: Final = "pushed_destination"
 VERSION: Final = "pushed_version"
 BEFORE: Final = "pushed_before"  # 1: this very model was there already, as that version
-ROLLED_BACK: Final = "rolled_back_version"  # not pushed, because it is the model of this version
+ROLLED_BACK_VERSION: Final = "rolled_back_version"  # not pushed, because it is the model of this version
 
 
 class Executor(executor.Executor):
@@ -43,13 +44,8 @@ class Executor(executor.Executor):
         output_dict: dict[str, list[types.Artifact]],
         exec_properties: dict[str, Any],
     ) -> None:
-        """Pushes the model if it is blessed. Raises ValueError for a destination that is no file system."""
-        destination = pusher_pb2.PushDestination()
-        proto_utils.json_to_proto(exec_properties[standard_component_specs.PUSH_DESTINATION_KEY], destination)
-        if destination.WhichOneof("destination") != "filesystem":
-            raise ValueError("expected a push destination on a file system; set push_destination.filesystem")
-        directory = destination.filesystem.base_directory
-        config = json.loads(exec_properties.get(standard_component_specs.CUSTOM_CONFIG_KEY) or "{}") or {}
+        """Pushes the model if it is blessed."""
+        directory = exec_properties[SERVING_DIR]
         pushed = artifact_utils.get_single_instance(output_dict[standard_component_specs.PUSHED_MODEL_KEY])
         # Not a number, so that no server takes it for a version.
         aside = os.path.join(directory, ".pushing")
@@ -57,20 +53,16 @@ class Executor(executor.Executor):
             fileio.rmtree(aside)  # what a killed push left
         if self.CheckBlessing(input_dict):
             content = in_service.digest(self.GetModelPath(input_dict))
-            if _is_known(content, directory, bool(config.get(FORCE)), pushed):
+            if _is_known(content, directory, bool(exec_properties[FORCE]), pushed):
                 return
-        destination.filesystem.base_directory = aside
-        super().Do(
-            input_dict,
-            output_dict,
-            exec_properties
-            | {standard_component_specs.PUSH_DESTINATION_KEY: proto_utils.proto_to_json(destination)},
-        )
+        filesystem = pusher_pb2.PushDestination.Filesystem(base_directory=aside)
+        destination = proto_utils.proto_to_json(pusher_pb2.PushDestination(filesystem=filesystem))
+        super().Do(input_dict, output_dict, {standard_component_specs.PUSH_DESTINATION_KEY: destination})
         if not fileio.exists(aside):
             return  # not blessed
         (made,) = (name.rstrip("/") for name in fileio.listdir(aside))
         version = _next(int(made), directory)
-        if config.get(CANARY) and in_service.newest_version(directory) is not None:
+        if exec_properties[CANARY] and in_service.newest_version(directory) is not None:
             directory = places.canary_dir(directory)
             fileio.makedirs(directory)
         target = os.path.join(directory, version)
@@ -102,7 +94,7 @@ def _is_known(content: str, directory: str, force: bool, pushed: types.Artifact)
         if in_service.digest(os.path.join(folder, version)) == content:
             logging.info("Not pushed: the model is version %s, which was rolled back.", version)
             pushed.set_int_custom_property(PUSHED, 0)
-            pushed.set_string_custom_property(ROLLED_BACK, version)
+            pushed.set_string_custom_property(ROLLED_BACK_VERSION, version)
             return True
     return False
 

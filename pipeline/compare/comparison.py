@@ -94,6 +94,8 @@ class _Maker:
     def make(self, run: Run) -> results.Result | results.Failure:
         """Raises UserError where all runs would fail alike."""
         # Slow and noisy, so not before the checks and the log.
+        from components.baseline.in_service import NO_MODEL
+        from components.span_example_gen import executor as span_example_gen
         from pipeline import local_runner
         from pipeline import pipeline as wiring
 
@@ -102,7 +104,10 @@ class _Maker:
             config, self._encoder_version = run_pipeline.prepare(run.config)
             self._encoder = config.encoder
         config = run.config.replace(encoder=self._encoder)
-        pipeline = wiring.build_comparison(config, self._data, self._paths, self._encoder_version)
+        values = wiring.Values.of(config, self._data, self._paths.serving)
+        spans = span_example_gen.identify(self._data, self._paths.spans)
+        world = wiring.World(self._encoder_version, spans, NO_MODEL)
+        pipeline = wiring.build_comparison(config, values, world, self._paths)
         # Those before training are told of once: after the first run they come from the cache.
         runner = local_runner.LocalRunner(self._console, told=_OWN_NODES if self._made else None)
         self._made += 1

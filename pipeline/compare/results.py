@@ -42,7 +42,7 @@ class Failure:
 
 def sources(runner: Any, pipeline: Any) -> tuple[str, str]:
     """Folders of the eval split that a run judged: Examples with pictures, and with features."""
-    outputs = (("ImportExampleGen", "examples"), ("ImageFeaturizer", "featurized"))
+    outputs = (("SpanExampleGen", "examples"), ("ImageFeaturizer", "featurized"))
     examples, features = (
         # The folder's name is TFX's own.
         os.path.join(runner.artifacts(pipeline, node)[output].uri, "Split-eval")

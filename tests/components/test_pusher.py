@@ -3,15 +3,13 @@
 import pathlib
 
 import pytest
-from tfx.proto import pusher_pb2
 from tfx.types import standard_artifacts, standard_component_specs
-from tfx.utils import proto_utils
 
 from components.pusher import executor
 
 
 def _push(
-    tmp_path: pathlib.Path, blessed: bool, graph: bytes = b"graph", config: str | None = None
+    tmp_path: pathlib.Path, blessed: bool, graph: bytes = b"graph", canary: bool = False, force: bool = False
 ) -> standard_artifacts.PushedModel:
     model, blessing = standard_artifacts.Model(), standard_artifacts.ModelBlessing()
     pushed = standard_artifacts.PushedModel()
@@ -22,9 +20,6 @@ def _push(
     (saved_model / "variables" / "variables.index").write_bytes(b"weights")
     (tmp_path / "pushed").mkdir(exist_ok=True)
     blessing.set_int_custom_property("blessed", int(blessed))
-    destination = pusher_pb2.PushDestination(
-        filesystem=pusher_pb2.PushDestination.Filesystem(base_directory=str(tmp_path / "serving"))
-    )
     executor.Executor().Do(
         {
             standard_component_specs.MODEL_KEY: [model],
@@ -32,8 +27,9 @@ def _push(
         },
         {standard_component_specs.PUSHED_MODEL_KEY: [pushed]},
         {
-            standard_component_specs.PUSH_DESTINATION_KEY: proto_utils.proto_to_json(destination),
-            standard_component_specs.CUSTOM_CONFIG_KEY: config,
+            executor.SERVING_DIR: str(tmp_path / "serving"),
+            executor.CANARY: int(canary),
+            executor.FORCE: int(force),
         },
     )
     return pushed
@@ -81,9 +77,9 @@ def test_versions_go_up_though_a_clock_goes_back(tmp_path: pathlib.Path, monkeyp
 
 
 def test_a_canary_lies_where_no_server_takes_it_for_everybody(tmp_path: pathlib.Path):
-    first = _push(tmp_path, blessed=True, config='{"canary": true}')
+    first = _push(tmp_path, blessed=True, canary=True)
     assert first.get_string_custom_property("pushed_destination").startswith(f"{tmp_path}/serving/")
-    second = _push(tmp_path, blessed=True, graph=b"another", config='{"canary": true}')
+    second = _push(tmp_path, blessed=True, graph=b"another", canary=True)
     version = second.get_string_custom_property("pushed_version")
     assert [path.name for path in (tmp_path / "serving-canary").iterdir()] == [version]
     assert [path.read_bytes() for path in tmp_path.glob("serving/*/saved_model.pb")] == [b"graph"]
@@ -91,8 +87,8 @@ def test_a_canary_lies_where_no_server_takes_it_for_everybody(tmp_path: pathlib.
 
 def test_a_model_in_service_or_on_trial_is_not_pushed_again(tmp_path: pathlib.Path):
     for graph in (b"graph", b"another"):
-        first = _push(tmp_path, blessed=True, graph=graph, config='{"canary": true}')
-        again = _push(tmp_path, blessed=True, graph=graph, config='{"canary": false}')
+        first = _push(tmp_path, blessed=True, graph=graph, canary=True)
+        again = _push(tmp_path, blessed=True, graph=graph)
         assert again.get_int_custom_property("pushed_before") == 1
         for key in ("pushed_destination", "pushed_version"):
             assert again.get_string_custom_property(key) == first.get_string_custom_property(key)
@@ -108,10 +104,10 @@ def test_a_rolled_back_model_is_pushed_again_only_by_force(tmp_path: pathlib.Pat
     assert refused.get_int_custom_property("pushed") == 0
     assert refused.get_string_custom_property("rolled_back_version") == bad
     assert _push(tmp_path, blessed=True, graph=b"good").get_int_custom_property("pushed") == 1
-    forced = _push(tmp_path, blessed=True, graph=b"bad", config='{"force": true}')
+    forced = _push(tmp_path, blessed=True, graph=b"bad", force=True)
     assert forced.get_int_custom_property("pushed") == 1
     assert int(forced.get_string_custom_property("pushed_version")) > int(bad)
 
 
 def test_force_does_not_push_what_was_not_blessed(tmp_path: pathlib.Path):
-    assert _push(tmp_path, blessed=False, config='{"force": true}').get_int_custom_property("pushed") == 0
+    assert _push(tmp_path, blessed=False, force=True).get_int_custom_property("pushed") == 0

@@ -2,6 +2,7 @@
 
 import json
 import pathlib
+import shutil
 import types
 
 import keras
@@ -50,7 +51,8 @@ def exported(monkeypatch: pytest.MonkeyPatch) -> list[export.ServedCaptioner]:
     return served
 
 
-def arguments(folder: pathlib.Path, train: TrainConfig) -> types.SimpleNamespace:
+def arguments(folder: pathlib.Path, train: TrainConfig, baseline: str = "") -> types.SimpleNamespace:
+    folder.mkdir(exist_ok=True)
     (folder / "words").write_text("".join(f"{word}\n" for word in WORDS), encoding="utf-8")
     return types.SimpleNamespace(
         custom_config={
@@ -59,6 +61,7 @@ def arguments(folder: pathlib.Path, train: TrainConfig) -> types.SimpleNamespace
             "train": train.to_json(),
             "decode": DecodeConfig(max_tokens=4).to_json(),
             "checkpoints": str(folder / "checkpoints"),
+            "baseline": baseline,
         },
         base_model="encoder",
         transform_output=str(folder),
@@ -113,3 +116,60 @@ def test_a_run_in_half_precision_with_an_average(exported, tmp_path):
     assert served.model.decoder.compute_dtype == "float32"
     assert not list((tmp_path / "checkpoints").iterdir()), "nothing is left of a finished training"
     assert keras.mixed_precision.dtype_policy() == policy
+
+
+QUICK = TrainConfig(epochs=2, batch_size=4, precision="float32", weight_average=0.0, learning_rate=1e-2)
+
+
+def history_of(folder: pathlib.Path) -> dict:
+    return json.loads((folder / "run" / "training.json").read_text())
+
+
+def put_in_service(folder: pathlib.Path) -> str:
+    """What the stand-in for the export leaves out of a SavedModel's folder."""
+    serving = folder / "serving"
+    (serving / "assets").mkdir()
+    shutil.copy(folder / "words", serving / "assets" / "vocabulary")
+    return str(serving)
+
+
+def test_a_warm_start_begins_where_the_model_in_service_ended(exported, tmp_path, eagerly):
+    trainer.run_fn(arguments(tmp_path / "first", QUICK))
+    serving = put_in_service(tmp_path / "first")
+    # A rate at which nothing is learned: what is exported is what it began with.
+    still = QUICK.replace(epochs=1, learning_rate=1e-12, weight_decay=0.0)
+    trainer.run_fn(arguments(tmp_path / "second", still.replace(start="warm"), serving))
+    first, second = exported
+    for old, new in zip(first.model.weights, second.model.weights, strict=True):
+        np.testing.assert_allclose(new.numpy(), old.numpy(), rtol=1e-6)
+    (told,) = history_of(tmp_path / "second")["starts"].items()
+    assert told[0] == "warm"
+    assert "9 of 9 words are known" in told[1]
+
+
+def test_of_both_starts_the_better_one_is_exported(exported, tmp_path, eagerly):
+    trainer.run_fn(arguments(tmp_path / "first", QUICK.replace(epochs=8)))
+    serving = put_in_service(tmp_path / "first")
+    trainer.run_fn(arguments(tmp_path / "second", QUICK.replace(epochs=1, start="best"), serving))
+    history = history_of(tmp_path / "second")
+    assert set(history["starts"]) == {"warm", "cold"}
+    best = min(history_of(tmp_path / "first")["epochs"], key=lambda epoch: epoch["eval_loss"])
+    (epoch,) = history["epochs"]
+    assert epoch["eval_loss"] < best["eval_loss"] + 0.2, "one epoch from scratch does not come so far"
+    assert f"eval loss {epoch['eval_loss']:.3f}" in history["starts"]["warm"]
+    assert len(exported) == 2
+    assert all(list((tmp_path / "second" / "run" / start).glob("events.*")) for start in ("warm", "cold"))
+    assert not list((tmp_path / "second" / "checkpoints").iterdir())
+
+
+@pytest.mark.parametrize("start", ["warm", "best"])
+def test_without_a_model_in_service_the_start_is_cold(exported, tmp_path, eagerly, start):
+    trainer.run_fn(arguments(tmp_path, QUICK.replace(epochs=1, start=start)))
+    assert list(history_of(tmp_path)["starts"]) == ["cold"]
+
+
+def test_a_model_that_cannot_be_begun_with_is_named_with_the_reason(exported, tmp_path, eagerly, capsys):
+    (tmp_path / "older").mkdir()
+    trainer.run_fn(arguments(tmp_path, QUICK.replace(epochs=1, start="warm"), str(tmp_path / "older")))
+    assert "cold start: the model in service cannot be begun with" in history_of(tmp_path)["starts"]["warm"]
+    assert "older version" in capsys.readouterr().err

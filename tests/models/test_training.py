@@ -362,3 +362,19 @@ def test_the_word_table_holds_the_vectors_of_the_vocabulary(tmp_path: pathlib.Pa
     assert (table.size, table.base_size, table.train_vectors) == (8, 6, True)
     np.testing.assert_array_equal(table.vectors[5:], [[5, 6], [3, 4], [0, 0]])
     assert trainer._word_table(words, corpus.replace(word_vectors="none"), ModelConfig()).vectors is None
+
+
+def test_max_steps_ends_training_within_an_epoch(make_captioner: CaptionerMaker, split, tmp_path):
+    """Two steps an epoch; in calls of two, of which the last does one."""
+    config = QUIET.replace(epochs=5, max_steps=3, steps_per_call=2)
+    steps: list[tuple[int, int]] = []
+    training = Training(make_captioner(), config, split, split, str(tmp_path))
+    progress = training.fit(on_step=lambda epoch, step, *_: steps.append((epoch, step)))
+    assert steps == [(1, 2), (2, 1)]
+    assert progress.epoch == 2
+    assert int(training._optimizer.iterations.numpy()) == 3
+
+
+def test_max_steps_beyond_the_epochs_changes_nothing(make_captioner: CaptionerMaker, split, tmp_path):
+    progress, _ = fit(make_captioner(), QUIET.replace(epochs=2, max_steps=100), split, split, tmp_path)
+    assert progress.epoch == 2

@@ -111,7 +111,14 @@ CASES = {
     "short captions, no stop words": CorpusConfig(
         min_images=2, word_vectors="none", max_tokens=3, stop_words="none"
     ),
+    "grown": CorpusConfig(min_images=4, word_vectors="none", vocabulary="grow"),
+    "frozen": CorpusConfig(min_images=4, word_vectors="none", vocabulary="frozen"),
 }
+
+
+def known_of(corpus: CorpusConfig) -> tuple[str, ...]:
+    """The vocabulary in service, where a case begins with one."""
+    return () if corpus.vocabulary == "rebuild" else (*ACTION_WORDS, "in", "w3", "w30", "gone")
 
 
 def batches(rows: list[tuple[str, list[str]]], size: int) -> list[tuple[np.ndarray, np.ndarray]]:
@@ -132,7 +139,7 @@ def build_in_beam(
     with beam.Pipeline() as pipeline:
         shared = pipeline | beam.Create(batches(rows, 7)) | beam.Reshuffle()
         for name, corpus in corpora.items():
-            analyzer = BuildVocabulary(corpus)
+            analyzer = BuildVocabulary(corpus, known_of(corpus))
             analyzer.base_temp_dir = str(folder / name)
             _ = (
                 shared
@@ -153,7 +160,7 @@ def test_the_beam_form_equals_the_plain_one(tmp_path: pathlib.Path):
     rows = random_rows(seed=3)
     found = build_in_beam(rows, CASES, tmp_path)
     for name, corpus in CASES.items():
-        assert found[name] == build(images(*rows), corpus), name
+        assert found[name] == build(images(*rows), corpus, known_of(corpus)), name
     assert len({tuple(words) for words in found.values()}) == len(CASES), "the cases do not differ"
 
 
@@ -170,9 +177,49 @@ def test_the_count_of_images_is_the_same_however_bundles_are_merged():
     assert combine.extract_output(combine.merge_accumulators(accumulators)) == {"dog": 3, "cat": 3}
 
 
+KNOWN = (*ACTION_WORDS, "the", "dog", "cat")
+
+
+def test_a_grown_vocabulary_keeps_the_known_ids_and_appends_new_words_by_frequency():
+    rows = images(("1", ["a dog runs", "birds fly"]), ("2", ["birds sing"]))
+    words = build(rows, NO_LIST.replace(vocabulary="grow"), KNOWN)
+    assert words[: len(KNOWN)] == list(KNOWN), "`the` and `cat` though they are not seen any more"
+    assert words[len(KNOWN) :] == ["birds", "a", "fly", "runs", "sing"], "a new stop word is among the rest"
+
+
+def test_a_known_word_counts_as_eligible_though_it_has_become_rare():
+    rows = images(("1", ["cat bird", "dog"]), ("2", ["dog bird"]), ("3", ["dog wolf"]))
+    words = build(rows, NO_LIST.replace(vocabulary="grow", min_images=2), KNOWN)
+    assert words == [*KNOWN, "bird"], "`cat bird` is kept, `dog wolf` is not"
+
+
+def test_a_frozen_vocabulary_is_the_known_one():
+    rows = images(("1", ["the dog runs"]), ("2", ["the dog"]))
+    assert build(rows, NO_LIST.replace(vocabulary="frozen"), KNOWN) == list(KNOWN)
+
+
+@pytest.mark.parametrize("mode", ["grow", "frozen"])
+def test_without_a_known_vocabulary_one_is_built(mode: str):
+    rows = images(("1", ["the dog"]))
+    assert vocabulary.known_words("", NO_LIST.replace(vocabulary=mode)) == ()
+    assert build(rows, NO_LIST.replace(vocabulary=mode)) == build(rows, NO_LIST)
+
+
+def test_the_known_words_are_read_only_where_they_count(tmp_path: pathlib.Path):
+    path = tmp_path / "vocabulary"
+    path.write_text("".join(f"{word}\n" for word in KNOWN), encoding="utf-8")
+    assert vocabulary.known_words(str(path), NO_LIST.replace(vocabulary="grow")) == KNOWN
+    assert vocabulary.known_words(str(path), NO_LIST) == ()
+
+
+def test_a_frozen_vocabulary_that_no_caption_fits_says_what_to_change(tmp_path: pathlib.Path):
+    with pytest.raises(ValueError, match=r"the 8 of the model in service.* set corpus\.vocabulary=rebuild"):
+        vocabulary._write({}, str(tmp_path), CorpusConfig(vocabulary="frozen"), KNOWN)
+
+
 def test_an_empty_vocabulary_says_what_to_change(tmp_path: pathlib.Path):
     with pytest.raises(ValueError, match=r"at least 5 images .* lower corpus\.min_images"):
-        vocabulary._write({}, str(tmp_path), CorpusConfig())
+        vocabulary._write({}, str(tmp_path), CorpusConfig(), ())
 
 
 # --- the file ---

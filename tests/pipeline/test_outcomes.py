@@ -10,7 +10,7 @@ import rich.console
 from tfx import v1 as tfx
 from tfx.types import standard_artifacts
 
-from components.pusher.component import AtomicPusher, push_config
+from components.pusher.component import AtomicPusher, rolled_back
 from pipeline import local_runner, outcomes, release_history, releases
 from pipeline.paths import Paths
 
@@ -41,10 +41,10 @@ def run(paths: Paths, tmp_path: pathlib.Path) -> Run:
         pusher = AtomicPusher(
             model=trainer.outputs["result"],
             model_blessing=evaluator.outputs["result"],
-            push_destination=tfx.proto.PushDestination(
-                filesystem=tfx.proto.PushDestination.Filesystem(base_directory=paths.serving)
-            ),
-            custom_config=push_config(paths.serving, canary, force),
+            serving_dir=paths.serving,
+            canary=canary,
+            force=force,
+            rolled_back=rolled_back(paths.serving),
         )
         pipeline = tfx.dsl.Pipeline(
             pipeline_name="push",

@@ -23,7 +23,7 @@ from tfx.utils import proto_utils
 from tfx.v1 import dsl
 from tfx.v1.orchestration import LocalDagRunner
 
-from components.baseline import plan
+from components.baseline import plan, reading
 from components.baseline.component import Baseline
 from components.evaluator import executor, records
 from components.evaluator import verdict as verdicts
@@ -295,7 +295,7 @@ def test_a_baseline_that_lost_its_model_is_not_taken_for_a_first_run(tmp_path: p
     baseline.uri = str(tmp_path)
     baseline.set_int_custom_property("has_model", 1)
     with pytest.raises(FileNotFoundError, match="Run the pipeline again"):
-        executor._has_model(baseline)
+        reading.saved_model(baseline)
 
 
 def test_in_a_pipeline_the_same_run_again_pushes_nothing_and_a_new_one_meets_the_pushed_model(
