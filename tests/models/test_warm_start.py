@@ -168,7 +168,7 @@ def test_codes_that_have_moved_start_cold(tmp_path):
     config = TINY.replace(input_representation="binary_code")
     old, shapes = make(config, WORDS, seed=1, vectors=False)
     put_in_service(old, shapes, WORDS, tmp_path)
-    with pytest.raises(warm_start.ColdStart, match="corpus.vocabulary=grow"):
+    with pytest.raises(warm_start.ColdStart, match=r"corpus\.vocabulary=grow"):
         warm_start.begin(old, shapes, REBUILT[: len(WORDS)], str(tmp_path), "the encoder")
 
 
