@@ -44,6 +44,11 @@ class Counts:
         for name, buckets in other.buckets.items():
             self._add(name, buckets, other.moments[name])
 
+    def beside(self, other: "Counts") -> None:
+        """Adds features of `other` that were counted of the same images, or of some of them."""
+        for name, buckets in other.buckets.items():
+            self.buckets[name], self.moments[name] = buckets, other.moments[name]
+
     def _add(self, name: str, buckets: np.ndarray, moments: np.ndarray) -> None:
         mine = self.moments.get(name, np.asarray(_NOTHING))
         self.buckets[name] = self.buckets.get(name, 0.0) + buckets.astype(np.float64)

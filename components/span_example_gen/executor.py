@@ -2,16 +2,21 @@
 
 import json
 import os
+from collections.abc import Sequence
 from typing import Final
 
 import apache_beam as beam
 from absl import logging
 from tfx import types
 from tfx.dsl.io import fileio
+from tfx.utils import io_utils
 
 from components.span_example_gen import records, window
 from components.span_example_gen import spans as spans_
 from components.span_example_gen.config import SpansConfig
+from components.span_example_gen.judge import Judge
+from components.span_example_gen.served_model import ServedModel
+from components.span_example_gen.spans import Span
 
 JUDGEMENTS: Final = "judgements.json"
 
@@ -36,15 +41,17 @@ def generate(
     beam_pipeline: beam.Pipeline,
 ) -> None:
     """See `component.SpanExampleGen`."""
-    del schema, serving_dir, beam_pipeline
     options = SpansConfig.from_json(config)
     found = spans_.resolve(data_dir, planned, records.words(records_dir, spans_.find(data_dir)))
-    for each in records.read(records_dir, found):
-        if each.record is None:
-            record = records.Record(
-                each.span.number, each.span.digest, records.ACCEPTED, checked_at=records.now()
-            )
-            records.write(records_dir, each.span, record)
+    if any(each.record is None for each in records.read(records_dir, found)):
+        judge = Judge(
+            options,
+            io_utils.SchemaReader().read(io_utils.get_only_uri_in_dir(schema.uri)),
+            ServedModel.find(serving_dir),
+            records_dir,
+            beam_pipeline,
+        )
+        _judge(judge, found)
     known = records.read(records_dir, found)
     for each in known:
         for sentence in each.why:
@@ -56,3 +63,16 @@ def generate(
     with fileio.open(os.path.join(judgements.uri, JUDGEMENTS), "w") as file:
         content = [each.to_dict() | {"used": each.span.number in used} for each in known]
         file.write(json.dumps(content, indent=2, sort_keys=True) + "\n")
+
+
+def _judge(judge: Judge, spans: Sequence[Span]) -> None:
+    """Judges those that were not judged yet, the oldest first: each is compared with those before it."""
+    for number, span in enumerate(spans):
+        *before, this = records.read(judge.records_dir, spans[: number + 1])
+        if this.record is not None:
+            continue
+        logging.info("%s is new, and is judged.", span.name)
+        record = judge.judge(span, [each for each in before if each.state == records.ACCEPTED])
+        logging.info("%s is %s.", span.name, record.state)
+        for sentence in record.warnings:
+            logging.warning("%s: %s", span.name, sentence)
