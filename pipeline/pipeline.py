@@ -14,6 +14,7 @@ from components.evaluator.component import CaptionEvaluator
 from components.example_validator.component import StrictExampleValidator
 from components.image_featurizer.component import ImageFeaturizer
 from components.pusher.component import AtomicPusher
+from components.schema.component import CuratedSchema
 from components.serving_validator.component import ServingValidator
 from components.span_example_gen.component import SpanExampleGen
 from components.trainer.component import CaptionTrainer
@@ -244,6 +245,6 @@ def _pipeline(config: PipelineConfig, paths: Paths, nodes: list[Any]) -> tfx.dsl
     )
 
 
-def _schema(name: str) -> tfx.components.ImportSchemaGen:
-    node = tfx.components.ImportSchemaGen(schema_file=str(_SCHEMAS / name / "schema.pbtxt"))
-    return node.with_id(f"{name.capitalize()}Schema")
+def _schema(name: str) -> Any:
+    text = (_SCHEMAS / name / "schema.pbtxt").read_text(encoding="utf-8")
+    return CuratedSchema(text=text).with_id(f"{name.capitalize()}Schema")
