@@ -15,6 +15,7 @@ _COMMANDS = {
     "doctor": "doctor",
     "import": "import_",
     "run": "run",
+    "compile": "compile",
     "runs": "runs",
     "explain": "explain",
     "report": "report",
