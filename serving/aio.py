@@ -17,7 +17,7 @@ import grpc
 import grpc.aio
 
 from models import features
-from serving import client_channel, photo, wire
+from serving import client_channel, photo
 from serving.caption_options import CaptionOptions
 from serving.client import batches, loaded
 from serving.client_answers import Answer, Attention, Captions
@@ -65,16 +65,8 @@ class AsyncCaptionClient:
             plaintext_token=plaintext_token,
         )
         self._calls = Calls(self._settings)
-        options = client_channel.channel_options(timeout_s, tls)
-        if tls is None:
-            self._channel = grpc.aio.insecure_channel(address, options)
-        else:
-            self._channel = grpc.aio.secure_channel(address, tls.credentials(), options)
-        self._predict = self._channel.unary_unary(
-            wire.PREDICT,
-            request_serializer=wire.PredictRequest.SerializeToString,
-            response_deserializer=wire.PredictResponse.FromString,
-        )
+        self._channel = client_channel.open_channel(grpc.aio, address, timeout_s, tls)
+        self._predict = client_channel.predict(self._channel)
 
     @property
     def address(self) -> str:

@@ -15,7 +15,7 @@ from typing import Any, Self, TypeVar
 import grpc
 
 from models import features
-from serving import client_channel, errors, photo, wire
+from serving import client_channel, errors, photo
 from serving.caption_options import CaptionOptions
 from serving.client_answers import Answer, Attention, Captions
 from serving.client_calls import Calls, Conversation, Send, Wait
@@ -70,16 +70,8 @@ class CaptionClient:
             plaintext_token=plaintext_token,
         )
         self._calls = Calls(self._settings)
-        options = client_channel.channel_options(timeout_s, tls)
-        if tls is None:
-            self._channel = grpc.insecure_channel(address, options)
-        else:
-            self._channel = grpc.secure_channel(address, tls.credentials(), options)
-        self._predict = self._channel.unary_unary(
-            wire.PREDICT,
-            request_serializer=wire.PredictRequest.SerializeToString,
-            response_deserializer=wire.PredictResponse.FromString,
-        )
+        self._channel = client_channel.open_channel(grpc, address, timeout_s, tls)
+        self._predict = client_channel.predict(self._channel)
 
     @property
     def address(self) -> str:

@@ -8,6 +8,8 @@ from typing import Any, Final
 
 import grpc
 
+from serving import wire
+
 MAX_MESSAGE_BYTES: Final = 64 << 20
 _KEEPALIVE_S: Final = 30.0
 _KEEPALIVE_TIMEOUT_S: Final = 10.0
@@ -68,6 +70,26 @@ def is_loopback(address: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
+
+
+def open_channel(kind: Any, address: str, timeout_s: float, tls: TlsOptions | None) -> Any:
+    """Opens a channel of `kind`, the module `grpc` or `grpc.aio`.
+
+    Raises what `TlsOptions.credentials` raises.
+    """
+    options = channel_options(timeout_s, tls)
+    if tls is None:
+        return kind.insecure_channel(address, options)
+    return kind.secure_channel(address, tls.credentials(), options)
+
+
+def predict(channel: Any) -> Any:
+    """Returns the call Predict on `channel`."""
+    return channel.unary_unary(
+        wire.PREDICT,
+        request_serializer=wire.PredictRequest.SerializeToString,
+        response_deserializer=wire.PredictResponse.FromString,
+    )
 
 
 def channel_options(timeout_s: float, tls: TlsOptions | None) -> list[tuple[str, Any]]:

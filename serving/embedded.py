@@ -4,7 +4,6 @@ import asyncio
 import concurrent.futures
 import functools
 import os
-import pathlib
 import sys
 import threading
 from collections.abc import Callable
@@ -28,6 +27,7 @@ from serving.prediction_service import PredictionService
 from serving.saved_model import SavedModel
 from serving.scheduling import Scheduler
 from serving.tokens import Tokens
+from serving.watching import Watch
 
 _PREDICTION_SERVICE: Final = "tensorflow.serving.PredictionService"
 _MODEL_SERVICE: Final = "tensorflow.serving.ModelService"
@@ -42,7 +42,7 @@ class _Server:
 
     def __init__(self, options: ServerOptions):
         self.options = options
-        self._read = _stamp(options.model_config_file)  # before it is read: a change meanwhile is one
+        self._watch = Watch(options.model_config_file)
         self.entries = settings.models(options)
         batching = settings.batching(options)
         self.limits = settings.limits(options)
@@ -129,16 +129,13 @@ class _Server:
 
     async def follow_config(self) -> None:
         """Applies the model config file again when it changes."""
-        path = self.options.model_config_file
-        while path:
+        while self.options.model_config_file:
             await asyncio.sleep(self.options.poll_s)
-            now = _stamp(path)
-            if now == self._read:
+            if not self._watch.changed():
                 continue
-            self._read = now
             try:
                 self.models.apply(settings.models(self.options))
-                logging.info("The models of %s are applied", path)
+                logging.info("The models of %s are applied", self.options.model_config_file)
             except (OSError, ValueError) as error:
                 logging.error("The models stay as they are: %s", error)
 
@@ -222,11 +219,3 @@ def _say_what_runs(parts: _Server, port: int) -> None:
             "or put a proxy in front",
             "" if parts.tokens is not None else ", nor does anybody need a token",
         )
-
-
-def _stamp(path: str) -> tuple[int, int] | None:
-    try:
-        stat = os.stat(pathlib.Path(path))
-    except OSError:
-        return None
-    return stat.st_mtime_ns, stat.st_size

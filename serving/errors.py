@@ -23,7 +23,16 @@ Client:
 The text of those that came from a call ends with its request id, which is in the server's log.
 """
 
+from typing import Any, Final
+
 import grpc
+
+_CODES: Final = {code.value[0]: code for code in grpc.StatusCode}
+
+
+def status_code(code: Any) -> grpc.StatusCode:
+    """A status code as gRPC hands it over: an enum, its number, or None before one was set."""
+    return code if isinstance(code, grpc.StatusCode) else _CODES.get(code, grpc.StatusCode.UNKNOWN)
 
 
 class ServingError(Exception):

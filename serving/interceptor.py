@@ -11,7 +11,7 @@ from absl import logging
 
 from serving import calls
 from serving.calls import Call
-from serving.errors import ServingError
+from serving.errors import ServingError, status_code
 from serving.tokens import Tokens
 from serving.tracing import Trace
 
@@ -86,7 +86,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
             call.code = (grpc.StatusCode.DEADLINE_EXCEEDED if late else grpc.StatusCode.CANCELLED).name
             raise
         except Exception:
-            call.code = _name(context.code())
+            call.code = status_code(context.code()).name
             raise
         finally:
             call.seconds = time.monotonic() - start
@@ -106,11 +106,3 @@ class _Unreadable:
     """Stands for a request that is no message of its kind."""
 
     error: Exception
-
-
-def _name(code: Any) -> str:
-    """A status code as context.code() gives it: an enum, its number, or None before one was set."""
-    if isinstance(code, grpc.StatusCode):
-        return code.name
-    names = {status.value[0]: status.name for status in grpc.StatusCode}
-    return names.get(code, grpc.StatusCode.UNKNOWN.name)

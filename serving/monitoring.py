@@ -15,8 +15,6 @@ from serving.scheduling import BatchRun, Scheduler
 
 prometheus_client.disable_created_metrics()  # a second series for each, which TensorFlow Serving has not
 
-DEFAULT_PATH: Final = "/monitoring/prometheus/metrics"
-
 _REQUEST_COUNT: Final = ":tensorflow:serving:request_count"
 _MICROSECONDS: Final = tuple(10 * 1.8**i for i in range(33))  # TensorFlow Serving's buckets
 _QUEUE_SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)

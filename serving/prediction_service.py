@@ -13,7 +13,7 @@ from tensorflow_serving.apis import get_model_metadata_pb2, predict_pb2, predict
 
 from models import features
 from serving import calls, codec
-from serving.errors import ServingError, invalid
+from serving.errors import ServingError, invalid, status_code
 from serving.limits import Limits
 from serving.model_manager import describe
 from serving.model_set import ModelSet
@@ -24,7 +24,6 @@ from serving.signature_inputs import is_batchable, output_names, read_inputs
 
 _SIGNATURE_DEF: Final = "signature_def"
 _MOST_MESSAGE_BYTES: Final = 1024
-_CODES: Final = {code.value[0]: code for code in grpc.StatusCode}
 
 
 @contextlib.asynccontextmanager
@@ -38,7 +37,7 @@ async def answering(call: str, context: Any) -> AsyncIterator[None]:
         code, message = describe(error)
         if not isinstance(error, (ServingError, tf.errors.OpError)):
             logging.exception("%s failed", call)
-        await context.abort(_CODES.get(code, grpc.StatusCode.UNKNOWN), _shortened(message))
+        await context.abort(status_code(code), _shortened(message))
 
 
 def _shortened(message: str) -> str:

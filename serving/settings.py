@@ -3,8 +3,6 @@
 import contextlib
 import os
 import pathlib
-import re
-from typing import Final
 
 from serving import tls
 from serving.config.read import ModelEntry, Monitoring, read_batching, read_models, read_monitoring
@@ -13,8 +11,6 @@ from serving.options import ServerOptions
 from serving.request_log import RequestLog
 from serving.request_log_files import LogFiles
 from serving.scheduling import BatchingOptions
-
-_URI: Final = re.compile(r"[a-zA-Z][0-9a-zA-Z.+-]*://")
 
 
 def models(options: ServerOptions) -> tuple[ModelEntry, ...]:
@@ -31,7 +27,7 @@ def models_of(path: str) -> tuple[ModelEntry, ...]:
     """Returns the models that a config lists, all of them in folders. Raises OSError, ValueError."""
     entries = read_models(path)
     for entry in entries:
-        if _URI.match(entry.base_path):
+        if not entry.base_path.startswith("/"):  # the reader lets absolute paths and URIs pass
             raise ValueError(
                 f"{path}: {entry.name}: this server reads models from folders; got {entry.base_path}. Mount "
                 "the bucket, or use TensorFlow Serving"

@@ -1,15 +1,13 @@
 """TLS: the server's certificate, read again when its files change, and which callers it lets in."""
 
 import dataclasses
-import os
-import time
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any
 
 import grpc
 from absl import logging
 
-_LOOK_S: Final = 1.0  # between looks at the files
+from serving.watching import Watch
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,9 +25,8 @@ class Certificate:
     def __init__(self, files: Sequence[str], read: Any):
         """`read()` -> Pem; `files` are what it reads. Raises OSError, or ValueError for a wrong file."""
         self._files = files
+        self._watch = Watch(*files)
         self._read = read
-        self._looked = time.monotonic()
-        self._stamp = self._stamp_now()
         self._pem: Pem = read()
         self._check(self._pem)
 
@@ -46,13 +43,9 @@ class Certificate:
 
     def _changed(self) -> Any:
         """Called by gRPC for each connection: the new configuration; None to go on with the present one."""
-        if time.monotonic() - self._looked < _LOOK_S:
+        if not self._watch.changed():
             return None
-        self._looked = time.monotonic()
         try:
-            stamp = self._stamp_now()
-            if stamp == self._stamp:
-                return None
             pem = self._read()
             self._check(pem)
             if (pem.client_ca is None) == self.asks_callers:
@@ -61,13 +54,9 @@ class Certificate:
         except (OSError, ValueError) as error:
             logging.error("The certificate in use stays: %s", error)
             return None
-        self._stamp, self._pem = stamp, pem
+        self._pem = pem
         logging.info("The certificate was read again")
         return _configuration(pem)
-
-    def _stamp_now(self) -> tuple[tuple[int, int], ...]:
-        stats = [os.stat(file) for file in self._files]
-        return tuple((stat.st_mtime_ns, stat.st_size) for stat in stats)
 
     def _check(self, pem: Pem) -> None:
         """Finds a wrong file now: gRPC would only drop every connection."""

@@ -2,9 +2,7 @@
 
 import hashlib
 import hmac
-import os
 import pathlib
-import time
 from collections.abc import Iterable
 from typing import Any, Final
 
@@ -12,9 +10,9 @@ import grpc
 from absl import logging
 
 from serving.errors import ServingError
+from serving.watching import Watch
 
 _SCHEME: Final = "bearer "
-_LOOK_S: Final = 1.0  # between looks at the file
 _MIN_LENGTH: Final = 16  # fewer characters are guessed
 
 
@@ -28,8 +26,7 @@ class Tokens:
     def __init__(self, path: str):
         """Raises OSError, or ValueError for a file that holds no token or a wrong line."""
         self._path = pathlib.Path(path)
-        self._stamp = self._stamp_now()
-        self._looked = time.monotonic()
+        self._watch = Watch(path)
         self._names = _read(self._path)
 
     def check(self, metadata: Iterable[tuple[str, Any]] | None) -> str:
@@ -47,21 +44,13 @@ class Tokens:
         return matches[0]
 
     def _read_again(self) -> None:
-        if time.monotonic() - self._looked < _LOOK_S:
+        if not self._watch.changed():
             return
-        self._looked = time.monotonic()
         try:
-            stamp = self._stamp_now()
-            if stamp != self._stamp:
-                self._names = _read(self._path)
-                self._stamp = stamp
-                logging.info("Tokens were read again: %d", len(self._names))
+            self._names = _read(self._path)
+            logging.info("Tokens were read again: %d", len(self._names))
         except (OSError, ValueError) as error:  # nobody is let in or locked out by a slip of an editor
             logging.error("The tokens known before stay in force: %s", error)
-
-    def _stamp_now(self) -> tuple[int, int]:
-        stat = os.stat(self._path)
-        return stat.st_mtime_ns, stat.st_size
 
 
 def _read(path: pathlib.Path) -> dict[bytes, str]:

@@ -7,7 +7,7 @@ import pytest
 from google.protobuf import text_format
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from serving import tls
+from serving import tls, watching
 from serving.config.messages import SSLConfig
 from tests.serving import support
 from tests.serving.pki import Authority
@@ -74,7 +74,7 @@ def test_tensorflow_servings_ssl_config_does_the_same(tmp_path, authority):
 
 
 def test_a_renewed_certificate_is_used_without_a_restart(tmp_path, authority, monkeypatch):
-    monkeypatch.setattr(tls, "_LOOK_S", 0.0)
+    monkeypatch.setattr(watching, "_LOOK_S", 0.0)
     certificate, key = authority.sign("server")
     successor = Authority(tmp_path, "successor")
     with support.server_in_thread(tmp_path, tls_cert=str(certificate), tls_key=str(key)) as address:
@@ -104,7 +104,7 @@ def test_a_config_that_begins_to_ask_for_certificates_needs_a_restart(
     tmp_path, authority, monkeypatch, caplog
 ):
     """gRPC would go on to let everybody in, and the log would say that the new file is in force."""
-    monkeypatch.setattr(tls, "_LOOK_S", 0.0)
+    monkeypatch.setattr(watching, "_LOOK_S", 0.0)
     certificate, key = (file.read_text() for file in authority.sign("server"))
     message = SSLConfig(server_key=key, server_cert=certificate)
     config = tmp_path / "ssl.config"

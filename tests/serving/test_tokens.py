@@ -10,7 +10,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 from tensorflow_serving.apis import prediction_service_pb2_grpc
 
-from serving import tokens
+from serving import tokens, watching
 from serving.errors import ServingError
 from tests.serving import support
 from tests.serving.support import jpeg, predict_request
@@ -64,7 +64,7 @@ def test_a_file_without_good_tokens_is_refused(tmp_path, text, words):
 
 
 def test_the_file_is_read_again_when_it_changes_and_a_broken_one_changes_nothing(file, monkeypatch):
-    monkeypatch.setattr(tokens, "_LOOK_S", 0.0)
+    monkeypatch.setattr(watching, "_LOOK_S", 0.0)
     known = tokens.Tokens(str(file))
     file.write_text("broken\n")
     assert known.check(bearer(GOOD)) == "photo-app"
