@@ -3,15 +3,18 @@
 import hashlib
 import os
 import pathlib
+from collections.abc import Sequence
 from typing import Any, Final
 
 from components.evaluator import records as evaluated
+from components.evaluator.records import BASELINE, CANDIDATE, ImageRecord
 from components.evaluator.verdict import Verdict
+from components.span_example_gen.config import SpansConfig
 from models.metrics.catalogue import METRICS
 from pipeline import charts, pages, release_choices, runs
 from pipeline.errors import UserError
 from pipeline.paths import Paths
-from pipeline.report import content
+from pipeline.report import content, skew, spans
 from pipeline.report.model_card import model_card
 
 PAGE: Final = "report.html"
@@ -35,10 +38,17 @@ _CURVES: Final = (
 # The card's last line, by which an edited one is known.
 _SEAL: Final = "\n<!-- as generated: {} -->\n"
 PICTURES: Final = 12
+REQUESTS: Final = "requests"  # in the root: where request logs of its servers are looked for
 _COMPARED: Final = ("bleu_1", "bleu_2", "bleu_3", "bleu_4", "rouge_l", "cider_d")
 
 
-def make(run: runs.Run, paths: Paths, pictures: int = PICTURES) -> pathlib.Path:
+def make(
+    run: runs.Run,
+    paths: Paths,
+    pictures: int = PICTURES,
+    requests: pathlib.Path | None = None,
+    request_days: float = skew.DAYS,
+) -> pathlib.Path:
     """Writes the page and, where a model was judged, its card; returns the page's path.
 
     A card that a person has edited is kept, and the new one stands beside it as `model_card.new.md`.
@@ -47,9 +57,12 @@ def make(run: runs.Run, paths: Paths, pictures: int = PICTURES) -> pathlib.Path:
       run: which; a run that failed has a report of how far it came.
       paths: of its root.
       pictures: of each section.
+      requests: folder of a server's request log, to compare with the data; None: `ROOT/requests`, if it is
+        there.
+      request_days: how far back the log is read.
 
     Raises:
-      UserError: what the run has made is no longer there.
+      UserError: what the run has made is no longer there, or there is no folder `requests`.
     """
     verdict = run.verdict(paths)
     gone = [folder for folder in run.artifacts.values() if not os.path.isdir(folder)]
@@ -63,6 +76,7 @@ def make(run: runs.Run, paths: Paths, pictures: int = PICTURES) -> pathlib.Path:
     rolled_back = run.rolled_back
     if run.pushed:
         rolled_back = release_choices.rolled_back(paths, int(os.path.basename(run.pushed)))
+    judged = spans.rows(run, paths)
     training = content.training(run.artifacts.get("model_run", ""))
     path = pathlib.Path(paths.report(run.id, PAGE))
     # The folder's name is TFX's own.
@@ -82,6 +96,11 @@ def make(run: runs.Run, paths: Paths, pictures: int = PICTURES) -> pathlib.Path:
         not_featurized=content.not_featurized(run.artifacts.get("featurized", "")),
         config=_flat(run.config),
         slice_metrics=[METRICS[key].name for key in content.SLICE_METRICS],
+        spans=judged,
+        statistics_titles=spans.titles(judged),
+        drift_features=spans.features_of(judged),
+        drift_charts=spans.chart(judged),
+        skew=_skew(run, verdict, paths, records, judged, requests, request_days),
     )
     pages.write(path, page)
     if verdict is not None:
@@ -91,6 +110,33 @@ def make(run: runs.Run, paths: Paths, pictures: int = PICTURES) -> pathlib.Path:
             target = path.with_name(NEW_CARD)
         pages.write(target, card + _SEAL.format(_digest(card)))
     return path
+
+
+def _skew(
+    run: runs.Run,
+    verdict: Verdict | None,
+    paths: Paths,
+    records: Sequence[ImageRecord],
+    judged: Sequence[spans.SpanRow],
+    requests: pathlib.Path | None,
+    days: float,
+) -> skew.Skew | None:
+    """What servers were asked beside what the run learned from; None where there is no log."""
+    folder = requests or pathlib.Path(paths.root, REQUESTS)
+    if not folder.is_dir():
+        if requests is not None:
+            raise UserError(
+                f"--requests must be the folder that a server was given as --request-log; there is no folder "
+                f"{folder}"
+            )
+        return None
+    versions = {
+        CANDIDATE: int(os.path.basename(run.pushed)) if run.pushed else 0,
+        BASELINE: int(verdict.baseline_version or 0) if verdict else 0,
+    }
+    threshold = run.config.get("spans", {}).get("drift_threshold", SpansConfig().drift_threshold)
+    captions = skew.captions_of(records, versions)
+    return skew.measure(folder, spans.trained(judged), captions, threshold, days)
 
 
 def _is_edited(card: pathlib.Path) -> bool:
