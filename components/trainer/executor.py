@@ -39,6 +39,7 @@ def train(
                 record_batch_factory=tfxio_utils.get_record_batch_factory_from_artifact(
                     [examples], _TELEMETRY
                 ),
+                data_view_decode_fn=None,
             ),
             base_model=path_utils.serving_model_path(encoder.uri),
             transform_graph_path=transform_graph.uri,
