@@ -1,43 +1,34 @@
 """The manifests as kustomize renders them: valid, consistent, without privileges, with readable configs."""
 
 import argparse
-import functools
 import pathlib
 import re
-import subprocess
-import sys
 
 import kubernetes_validate
 import pytest
-import yaml
 
 from serving import options
 from serving.config import container, generate, model_folder, read
 from serving.config.machine import GIB, Machine
 from serving.config.plan import make_plan
+from tests.kubeflow import rendering
+from tests.kubeflow.rendering import VERSIONS
 
-ROOT = pathlib.Path(__file__).parents[2] / "kubeflow" / "serving"
+ROOT = rendering.ROOT / "serving"
 OVERLAYS = sorted(path.name for path in (ROOT / "overlays").iterdir())
-VERSIONS = ("1.29", "1.31", "1.33", "1.35", "1.37")
 # What the base is written for.
 REQUEST = container.Request(
     model_folder.ModelFolder("", 1, 90 << 20, (1, 2, 4, 8), 6), Machine(4, 8 * GIB), "captioner"
 )
 
 
-@functools.cache
 def rendered(overlay):
     """Everything that an overlay applies."""
-    kubectl = pathlib.Path(sys.executable).parent / "kubectl"
-    command = [str(kubectl), "kustomize", str(ROOT / "overlays" / overlay)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    assert not done.stderr  # kustomize warns of what it no longer likes
-    return list(yaml.safe_load_all(done.stdout))
+    return rendering.rendered(f"serving/overlays/{overlay}")
 
 
 def objects(overlay, kind):
-    return [found for found in rendered(overlay) if found["kind"] == kind]
+    return rendering.objects(f"serving/overlays/{overlay}", kind)
 
 
 def only(overlay, kind):

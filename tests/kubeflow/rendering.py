@@ -1,0 +1,34 @@
+"""Manifests as kustomize renders them."""
+
+import functools
+import pathlib
+import subprocess
+import sys
+from typing import Any
+
+import yaml
+
+ROOT = pathlib.Path(__file__).parents[2] / "kubeflow"
+VERSIONS = ("1.29", "1.31", "1.33", "1.35", "1.37")
+
+
+@functools.cache
+def rendered(folder: str) -> list[dict[str, Any]]:
+    """Everything that `kubectl apply -k` would apply of a folder, named from `kubeflow`."""
+    kubectl = pathlib.Path(sys.executable).parent / "kubectl"
+    command = [str(kubectl), "kustomize", str(ROOT / folder)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert not done.stderr  # kustomize warns of what it no longer likes
+    return list(yaml.safe_load_all(done.stdout))
+
+
+def objects(folder: str, kind: str) -> list[dict[str, Any]]:
+    """Those of a kind."""
+    return [found for found in rendered(folder) if found["kind"] == kind]
+
+
+def named(folder: str, kind: str, name: str) -> dict[str, Any]:
+    """The one of a kind and a name."""
+    (found,) = (found for found in objects(folder, kind) if found["metadata"]["name"] == name)
+    return found
