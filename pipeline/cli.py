@@ -14,8 +14,10 @@ from pipeline.errors import UserError
 _COMMANDS = {
     "doctor": "doctor",
     "import": "import_",
+    "spans": "spans",
     "run": "run",
     "compile": "compile",
+    "schedule": "schedule",
     "runs": "runs",
     "explain": "explain",
     "report": "report",

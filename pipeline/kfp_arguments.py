@@ -3,6 +3,7 @@
 import argparse
 import os
 import pathlib
+from collections.abc import Callable
 from typing import Any
 
 from pipeline.errors import UserError
@@ -50,8 +51,15 @@ def add_access(group: Any, default: str | None = None) -> None:
     )
 
 
+def add_serving(group: Any) -> None:
+    """Declares `--serving`."""
+    group.add_argument(
+        "--serving", metavar="URI", help="of the pushed models; default: serving/captioner in --root"
+    )
+
+
 def add_job(group: Any) -> None:
-    """Declares what a run or a schedule is made of; `--set` and `--data` are the command's own."""
+    """Declares what a run or a schedule on a server is made of."""
     group.add_argument("--pipeline", metavar="FILE", help="what 'captioner compile' wrote")
     group.add_argument("--name", metavar="NAME", help="to be shown; default: the pipeline's")
     group.add_argument(
@@ -86,6 +94,29 @@ def access(args: argparse.Namespace) -> Any:
         iap_client_id=args.iap_client_id or "",
         in_cluster=args.in_cluster,
         ssl_ca_cert=args.ssl_ca_cert or "",
+    )
+
+
+def pipeline_arguments(args: argparse.Namespace, package: Any) -> dict[str, str | int]:
+    """Returns what of a `Package` is changed by `--config`, `--set`, `--data`, `--serving` and `--root`.
+
+    Raises:
+      UserError: see `Package.arguments`.
+    """
+    from pipeline import configs_by_name
+
+    config = configs_by_name.load(args.config) if args.config else None
+    return package.arguments(args.assignments, config, args.data or "", args.serving or "", args.root or "")
+
+
+def given(args: argparse.Namespace, *declare: Callable[[Any], None]) -> str:
+    """Returns the options that `declare` declares and that are not in `args` as they are by default."""
+    parser = argparse.ArgumentParser(add_help=False)
+    for each in declare:
+        each(parser)
+    defaults = vars(parser.parse_args([]))
+    return ", ".join(
+        f"--{name.replace('_', '-')}" for name, value in defaults.items() if getattr(args, name) != value
     )
 
 

@@ -16,8 +16,17 @@ import urllib.parse
 from collections.abc import Iterator
 from typing import Any
 
-# Two tasks, of which the compiler lets both be taken from the cache, and a second document for the platform.
-PIPELINE = """\
+import yaml
+
+from models.config import TrainConfig
+from pipeline import kubeflow_parameters
+from pipeline.config import PipelineConfig
+
+# What the pipeline is compiled with.
+DEFAULTS = PipelineConfig(train=TrainConfig(epochs=2))
+
+# Two tasks, both of which may be taken from the cache, and a second document for the platform.
+_PIPELINE = """\
 pipelineInfo: {name: captioner}
 schemaVersion: 2.1.0
 sdkVersion: tfx-1.21.0
@@ -29,10 +38,7 @@ components:
   featurize: {executorLabel: featurize-executor}
   trainer: {executorLabel: trainer-executor}
 root:
-  inputDefinitions:
-    parameters:
-      data_dir: {parameterType: STRING, defaultValue: /mnt/data}
-      train: {parameterType: STRING, defaultValue: '{"epochs": 2}'}
+  inputDefinitions: {parameters: {}}
   dag:
     tasks:
       ImageFeaturizer:
@@ -51,6 +57,23 @@ platforms:
       executors:
         trainer-executor: {nodeSelector: {labels: {gpu: "yes"}}}
 """
+
+
+def _with_parameters(text: str) -> str:
+    """The pipeline with the parameters and defaults that `captioner compile` gives it."""
+    spec, platform = yaml.safe_load_all(text)
+    defaults = kubeflow_parameters.arguments(DEFAULTS, "/mnt/data", "", "/mnt", max_steps=0)
+    spec["root"]["inputDefinitions"]["parameters"] = {
+        name: {
+            "parameterType": "NUMBER_INTEGER" if isinstance(value, int) else "STRING",
+            "defaultValue": value,
+        }
+        for name, value in defaults.items()
+    }
+    return yaml.safe_dump_all([spec, platform])
+
+
+PIPELINE = _with_parameters(_PIPELINE)
 
 
 def write_pipeline(folder: pathlib.Path, text: str = PIPELINE) -> str:

@@ -11,7 +11,7 @@ from pipeline.errors import UserError
 from pipeline.kfp_client import Access, Server
 from pipeline.kfp_errors import ServerError
 from pipeline.kfp_package import Package
-from tests.pipeline.fake_kfp import PIPELINE, FakeKfp, serving, write_pipeline
+from tests.pipeline.fake_kfp import DEFAULTS, PIPELINE, FakeKfp, serving, write_pipeline
 from tests.serving.pki import Authority
 
 WEEKLY = "0 0 3 * * 1"
@@ -41,8 +41,10 @@ class TestPackage:
     def test_it_knows_what_is_in_the_file(self, package: Package):
         assert package.name == "captioner"
         assert package.tasks == {"ImageFeaturizer", "Trainer"}
-        assert package.parameters == {"data_dir", "train"}
-        assert package.needed == frozenset()
+        assert set(package.defaults) == package.parameters
+        assert package.defaults["data_dir"] == "/mnt/data"
+        assert package.defaults["max_steps"] == 0
+        assert package.config() == DEFAULTS
 
     def test_the_version_is_named_after_the_content(self, package: Package, tmp_path: pathlib.Path):
         (tmp_path / "copy").mkdir()
