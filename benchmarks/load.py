@@ -5,17 +5,14 @@ import contextlib
 import dataclasses
 import pathlib
 import random
-import subprocess
-import sys
-import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 import grpc
 import numpy as np
-from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from components.serving_validator.server_process import ServerProcess
 from models import features
 from serving import codec, wire
 
@@ -33,51 +30,12 @@ class Answer:
     outputs: Any = None
 
 
-class ServerProcess:
-    """`python -m serving.server` on a folder of versions, ready when the block begins."""
-
-    def __init__(self, model_dir: pathlib.Path, *flags: str):
-        self._arguments = ["--model-dir", str(model_dir), "--port", "0", "--no-log-calls", *flags]
-
-    def __enter__(self) -> "ServerProcess":
-        self._folder = tempfile.TemporaryDirectory()
-        folder = pathlib.Path(self._folder.name)
-        port_file = folder / "port"
-        self._log = (folder / "log").open("w+")
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "serving.server", *self._arguments, "--port-file", str(port_file)],
-            stderr=self._log,
-        )
-        deadline = time.monotonic() + _READY_S
-        while not port_file.exists():
-            self._check(deadline)
-        self.address = f"127.0.0.1:{port_file.read_text()}"
-        with grpc.insecure_channel(self.address) as channel:
-            check = health_pb2_grpc.HealthStub(channel).Check
-            while check(health_pb2.HealthCheckRequest(), timeout=60).status != 1:
-                self._check(deadline)
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        self.process.terminate()
-        self.process.wait(60)
-        self._log.close()
-        self._folder.cleanup()
-
-    def log(self) -> str:
-        """What it wrote so far."""
-        self._log.seek(0)
-        return self._log.read()
-
-    def memory_mib(self) -> float:
-        """Resident memory."""
-        status = pathlib.Path(f"/proc/{self.process.pid}/status").read_text()
-        return int(status.split("VmRSS:")[1].split()[0]) / 1024
-
-    def _check(self, deadline: float) -> None:
-        if self.process.poll() is not None or time.monotonic() > deadline:
-            raise RuntimeError(f"the server is not ready:\n{self.log()}")
-        time.sleep(0.05)
+@contextlib.contextmanager
+def serving(model_dir: pathlib.Path, *flags: str) -> Iterator[ServerProcess]:
+    """The embedded server on a folder of versions, ready to answer."""
+    with ServerProcess(str(model_dir), *flags) as server:
+        server.wait_ready(_READY_S)
+        yield server
 
 
 def request(

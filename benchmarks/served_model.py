@@ -2,6 +2,8 @@
 
 import io
 import pathlib
+import shutil
+from typing import Any
 
 import keras
 import numpy as np
@@ -12,6 +14,15 @@ from models.captioner import Captioner
 from models.config import CorpusConfig, DecodeConfig, EncoderConfig, ModelConfig
 from models.features import ACTION_WORDS
 from models.representations.base import WordTable
+
+
+def place(folder: pathlib.Path, given: str | None, *what: Any) -> pathlib.Path:
+    """Makes `folder` the versions of a model: a copy of the SavedModel `given`, else what `save` makes."""
+    if given:
+        shutil.copytree(given, folder / "1")
+    else:
+        save(folder, 1, *what)
+    return folder
 
 
 def save(

@@ -37,6 +37,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks import load, served_model
+from components.serving_validator.server_process import ServerProcess
 from models import features
 from serving import precision
 from serving.saved_model import SavedModel
@@ -82,7 +83,7 @@ class Bench:
         model.warm_up()
         return model
 
-    def measure_most(self, server: load.ServerProcess) -> float:
+    def measure_most(self, server: ServerProcess) -> float:
         """Calls a second that 32 clients get."""
         if not self.most:
             self.most = load.rate_of(load.closed_loop(server.address, self.messages, 32, 200))
@@ -102,7 +103,7 @@ def latency(bench: Bench) -> None:
     """One image through the server against the same in process."""
     model = bench.load_model()
     through, alone = [], []
-    with load.ServerProcess(bench.model_dir) as server:
+    with load.serving(bench.model_dir) as server:
         load.closed_loop(server.address, bench.messages, 1, 10)
         for _ in range(bench.options.rounds):
             answers = load.closed_loop(server.address, bench.messages, 1, len(bench.photos))
@@ -128,7 +129,7 @@ def throughput(bench: Bench) -> None:
     """32 clients against the best batch in process."""
     model = bench.load_model()
     ratios, spreads = [], []
-    with load.ServerProcess(bench.model_dir) as server:
+    with load.serving(bench.model_dir) as server:
         load.closed_loop(server.address, bench.messages, 32, 64)
         for _ in range(max(3, bench.options.rounds // 2)):
             answers = load.closed_loop(server.address, bench.messages, 32, 320)
@@ -152,7 +153,7 @@ def throughput(bench: Bench) -> None:
 
 def swaps(bench: Bench) -> None:
     """New versions under load."""
-    with load.ServerProcess(bench.model_dir, "--poll", "0.5") as server:
+    with load.serving(bench.model_dir, "--poll", "0.5") as server:
         rate = bench.measure_most(server) / 2
         before = load.open_loop(server.address, bench.messages, rate, bench.options.seconds)
         swapping = _Swaps(bench.model_dir, server, bench.options.swaps)
@@ -182,7 +183,7 @@ def swaps(bench: Bench) -> None:
 
 def overload(bench: Bench) -> None:
     """Three times as much as the server can do."""
-    with load.ServerProcess(bench.model_dir) as server:
+    with load.serving(bench.model_dir) as server:
         most = bench.measure_most(server)
         calm = load.closed_loop(server.address, bench.messages, 4, 64)
         before = server.memory_mib()
@@ -212,7 +213,7 @@ class _Swaps(threading.Thread):
       memory: of the server after each swap, MiB.
     """
 
-    def __init__(self, model_dir: pathlib.Path, server: load.ServerProcess, count: int):
+    def __init__(self, model_dir: pathlib.Path, server: ServerProcess, count: int):
         super().__init__()
         self._dir, self._server, self._count = model_dir, server, count
         self.memory: list[float] = []
@@ -247,11 +248,7 @@ def main() -> int:
     options = parser.parse_args()
     console = Console(width=120)
     with tempfile.TemporaryDirectory() as temporary:
-        model_dir = pathlib.Path(temporary, "captioner")
-        if options.model:
-            shutil.copytree(options.model, model_dir / "1")
-        else:
-            served_model.save(model_dir, 1)
+        model_dir = served_model.place(pathlib.Path(temporary, "captioner"), options.model)
         photos = served_model.photos(32)
         if options.photos:
             photos = [path.read_bytes() for path in sorted(pathlib.Path(options.photos).glob("*.jpg"))[:32]]

@@ -17,7 +17,6 @@ import io
 import os
 import pathlib
 import random
-import shutil
 import socket
 import sys
 import tempfile
@@ -32,6 +31,7 @@ from rich.progress import Progress
 from rich.table import Table
 
 from benchmarks import load, served_model
+from components.serving_validator.server_process import ServerProcess
 from models import features
 from models.config import EncoderConfig, ModelConfig
 from serving import wire
@@ -171,7 +171,7 @@ def _on_the_wire(address: str, data: bytes, wait_s: float) -> str:
 class Soak:
     """The requests, what came of them, and the server's memory along the way."""
 
-    def __init__(self, server: load.ServerProcess, options: argparse.Namespace):
+    def __init__(self, server: ServerProcess, options: argparse.Namespace):
         self._server = server
         self._options = options
         self._photos = served_model.photos(24, 200, 150)
@@ -250,16 +250,18 @@ def main() -> int:
     options = parser.parse_args()
     console = Console(width=110)
     with tempfile.TemporaryDirectory() as temporary:
-        model_dir = pathlib.Path(temporary, "captioner")
-        if options.model:
-            shutil.copytree(options.model, model_dir / "1")
-        else:
-            small = EncoderConfig(weights="random", layer="mixed0", pooling="pool")
-            served_model.save(model_dir, 1, small, ModelConfig(decoder="gru", width=32, layers=1), 500)
-        with load.ServerProcess(model_dir, *_LIMITS) as server:
+        small = EncoderConfig(weights="random", layer="mixed0", pooling="pool")
+        model_dir = served_model.place(
+            pathlib.Path(temporary, "captioner"),
+            options.model,
+            small,
+            ModelConfig(decoder="gru", width=32, layers=1),
+            500,
+        )
+        with load.serving(model_dir, *_LIMITS) as server:
             soak = Soak(server, options)
             soak.run()
-            ended = server.process.poll()
+            ended = server.ended
             tracebacks = server.log().count("Traceback")
     table = Table(title=f"{options.requests} requests, {options.clients} clients, {os.cpu_count()} cores")
     for column in ("request", "outcome", "count"):

@@ -38,7 +38,8 @@ def validate(
 
 def _verdict(version: str, pictures: list[samples.Sample], timeout_s: float) -> trial.Verdict:
     try:
-        with ServerProcess(os.path.dirname(version)) as server:
+        # What is compared with it was computed in float32.
+        with ServerProcess(os.path.dirname(version), "--precision", "float32", "--poll", "0.5") as server:
             server.wait_ready(timeout_s)
             return trial.compare(server.address, version, pictures, timeout_s)
     except trial.Refused as error:

@@ -20,22 +20,23 @@ _LOG_LINES: Final = 20
 
 
 class ServerProcess:
-    """Runs `serving.server` on `model_dir`."""
+    """Runs `serving.server` on `model_dir`, with further `flags` of it.
 
-    def __init__(self, model_dir: str):
-        self._model_dir = model_dir
+    Attributes:
+      address: `host:port`, once it is ready.
+    """
+
+    def __init__(self, model_dir: str, *flags: str):
+        self._arguments = ["--model-dir", model_dir, "--port", "0", "--no-log-calls", *flags]
         self.address = ""
 
     def __enter__(self) -> Self:
         self._folder = tempfile.TemporaryDirectory()
         folder = pathlib.Path(self._folder.name)
         self._port_file, self._log_file = folder / "port", folder / "log"
-        arguments = ["--model-dir", self._model_dir, "--port", "0", "--port-file", str(self._port_file)]
-        # What is compared with it was computed in float32.
-        arguments += ["--precision", "float32", "--no-log-calls"]
         with self._log_file.open("w") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "serving.server", *arguments, "--poll", "0.5"],
+                [sys.executable, "-m", "serving.server", *self._arguments, "--port-file", self._port_file],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -78,17 +79,31 @@ class ServerProcess:
                         raise
                 self._check(deadline, "become ready")
 
+    def log(self) -> str:
+        """Returns what it wrote so far."""
+        return self._log_file.read_text(errors="replace")
+
+    @property
+    def ended(self) -> int | None:
+        """Its exit status; None while it runs."""
+        return self._process.poll()
+
+    def memory_mib(self) -> float:
+        """Returns its resident memory."""
+        status = pathlib.Path(f"/proc/{self._process.pid}/status").read_text()
+        return int(status.split("VmRSS:")[1].split()[0]) / 1024
+
     def _check(self, deadline: float, what: str) -> None:
-        code = self._process.poll()
-        if code is not None:
-            raise Refused(f"the server ended with status {code} before it could {what}:\n{self._log_tail()}")
+        if self.ended is not None:
+            raise Refused(
+                f"the server ended with status {self.ended} before it could {what}:\n{self._log_tail()}"
+            )
         if time.monotonic() > deadline:
             raise Refused(f"the server did not {what} in time:\n{self._log_tail()}")
         time.sleep(_POLL_S)
 
     def _log_tail(self) -> str:
-        lines = self._log_file.read_text(errors="replace").splitlines()
-        return "\n".join(lines[-_LOG_LINES:])
+        return "\n".join(self.log().splitlines()[-_LOG_LINES:])
 
 
 def _raise_if_failed(stub: model_service_pb2_grpc.ModelServiceStub) -> None:

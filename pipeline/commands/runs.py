@@ -4,7 +4,7 @@ import argparse
 import dataclasses
 
 from components.evaluator.verdict import Verdict
-from pipeline import plain_json, runs
+from pipeline import plain_json, runs, tables
 from pipeline.paths import Paths
 
 HELP = "list the runs: verdict, metrics, duration, pushed version"
@@ -19,11 +19,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Prints the runs."""
-    import rich.box
-    import rich.console
-    import rich.markup
-    import rich.table
-
     paths = Paths(args.root)
     found = runs.find_all(paths)
     if args.json:
@@ -32,26 +27,21 @@ def run(args: argparse.Namespace) -> int:
             metrics = verdict.overall if verdict else {}
             print(plain_json.dumps(dataclasses.asdict(each) | {"metrics": metrics}))
         return 0
-    table = rich.table.Table(box=rich.box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
-    for title in ("run", "outcome", "BLEU-4", "CIDEr-D", "minutes", "version", ""):
-        right = title in ("BLEU-4", "CIDEr-D", "minutes")
-        table.add_column(title, justify="right" if right else "left", no_wrap=bool(title))
+    rows = []
     for each in found:
         verdict = each.verdict(paths)
-        metrics = verdict.overall if verdict else {}
-        table.add_row(
-            each.id,
-            _outcome(each, verdict),
-            *(f"{metrics[key]:.3f}" if key in metrics else "" for key in ("bleu_4", "cider_d")),
-            f"{each.seconds / 60:.1f}",
-            each.pushed.rpartition("/")[2],
-            # Text is shown as it is: an error may hold what rich takes for markup.
-            rich.markup.escape(_why(each, verdict)),
+        rows.append(
+            [
+                each.id,
+                _outcome(each, verdict),
+                *tables.metric_cells(verdict.overall if verdict else {}),
+                f"{each.seconds / 60:.1f}",
+                each.pushed.rpartition("/")[2],
+                _why(each, verdict),
+            ]
         )
-    console = rich.console.Console(highlight=False)
-    if not console.is_terminal:
-        console.width = 200  # else a log would have every cell cut at 80 columns
-    console.print(table)
+    scores = tables.METRICS.values()
+    tables.show(["run", "outcome", *scores, "minutes", "version", ""], rows, right=[*scores, "minutes"])
     if not found:
         print(f"No runs in {paths.root} yet: 'captioner run' makes them.")
     return 0

@@ -4,7 +4,7 @@ import argparse
 import dataclasses
 from typing import Any
 
-from pipeline import plain_json, release_history, releases, runs
+from pipeline import plain_json, release_history, releases, runs, tables
 from pipeline.paths import Paths
 
 HELP = "list the pushed versions: stable, canary, kept, rolled back and why"
@@ -19,39 +19,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Prints the versions."""
-    import rich.box
-    import rich.console
-    import rich.markup
-    import rich.table
-
     paths = Paths(args.root)
     rows = _rows(paths)
     if args.json:
         for row in rows:
             print(plain_json.dumps(row))
         return 0
-    table = rich.table.Table(box=rich.box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
-    for title in ("version", "state", "run", "BLEU-4", "CIDEr-D", "pushed (UTC)", ""):
-        right = title in ("BLEU-4", "CIDEr-D")
-        table.add_column(title, justify="right" if right else "left", no_wrap=bool(title))
+    shown = []
     for row in rows:
-        metrics = row["metrics"]
         events = [release_history.Event(**fields) for fields in row["history"]]
         # That it was pushed stands in its own column.
         why = events[-1].sentence if events and (len(events) > 1 or events[0].reason) else ""
-        table.add_row(
-            str(row["version"]),
-            row["state"],
-            row["run"],
-            *(f"{metrics[key]:.3f}" if key in metrics else "" for key in ("bleu_4", "cider_d")),
-            row["pushed"][:16].replace("T", " "),
-            # Text is shown as it is: a reason may hold what rich takes for markup.
-            rich.markup.escape(why),
-        )
-    console = rich.console.Console(highlight=False)
-    if not console.is_terminal:
-        console.width = 200  # else a log would have every cell cut at 80 columns
-    console.print(table)
+        metrics = tables.metric_cells(row["metrics"])
+        pushed = row["pushed"][:16].replace("T", " ")
+        shown.append([str(row["version"]), row["state"], row["run"], *metrics, pushed, why])
+    titles = tables.METRICS.values()
+    tables.show(["version", "state", "run", *titles, "pushed (UTC)", ""], shown, right=titles)
     if not rows:
         print(f"No version was pushed in {paths.root} yet: 'captioner run' does.")
     return 0
