@@ -4,7 +4,6 @@ import concurrent.futures
 import re
 import threading
 import time
-from collections.abc import Iterator
 
 import grpc
 import pytest
@@ -14,27 +13,10 @@ from serving import client_calls, errors
 from serving.client import CaptionClient, CaptionOptions, Captions
 from serving.client_settings import Settings
 from tests.serving import scripted
-from tests.serving.scripted import Scripted, texts
+from tests.serving.scripted import texts
 from tests.serving.support import jpeg
 
 Code = grpc.StatusCode
-
-
-@pytest.fixture
-def server() -> Scripted:
-    return Scripted()
-
-
-@pytest.fixture
-def address(server: Scripted) -> Iterator[str]:
-    with scripted.serving(server) as address:
-        yield address
-
-
-@pytest.fixture
-def client(address: str) -> Iterator[CaptionClient]:
-    with CaptionClient(address, timeout_s=20, max_batch=4) as client:
-        yield client
 
 
 def test_answers_are_typed(client):

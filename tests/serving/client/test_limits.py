@@ -1,37 +1,18 @@
 """Requests keep to the limits of the server, known or not, and every picture has its answer."""
 
 import io
-from collections.abc import Iterator
 
 import grpc
 import numpy as np
-import pytest
 from PIL import Image
 
 from serving import errors
 from serving.client import CaptionClient
 from tests.serving import scripted
-from tests.serving.scripted import Scripted, texts
+from tests.serving.scripted import texts
 from tests.serving.support import jpeg
 
 Code = grpc.StatusCode
-
-
-@pytest.fixture
-def server() -> Scripted:
-    return Scripted()
-
-
-@pytest.fixture
-def address(server: Scripted) -> Iterator[str]:
-    with scripted.serving(server) as address:
-        yield address
-
-
-@pytest.fixture
-def client(address: str) -> Iterator[CaptionClient]:
-    with CaptionClient(address, timeout_s=20, max_batch=4) as client:
-        yield client
 
 
 def test_long_lists_are_split_and_keep_their_order(client, server):

@@ -2,7 +2,6 @@
 
 import http.server
 import threading
-from collections.abc import Iterator
 
 import grpc
 import pytest
@@ -12,27 +11,10 @@ from serving.client import CaptionClient, TlsOptions
 from serving.client_settings import Settings
 from tests.serving import scripted
 from tests.serving.pki import Authority
-from tests.serving.scripted import Scripted, texts
+from tests.serving.scripted import texts
 from tests.serving.support import jpeg
 
 Code = grpc.StatusCode
-
-
-@pytest.fixture
-def server() -> Scripted:
-    return Scripted()
-
-
-@pytest.fixture
-def address(server: Scripted) -> Iterator[str]:
-    with scripted.serving(server) as address:
-        yield address
-
-
-@pytest.fixture
-def client(address: str) -> Iterator[CaptionClient]:
-    with CaptionClient(address, timeout_s=20, max_batch=4) as client:
-        yield client
 
 
 @pytest.fixture

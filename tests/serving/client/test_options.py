@@ -1,7 +1,6 @@
 """Options become inputs of the signature that takes them; wrong ones are refused before anything is sent."""
 
 import re
-from collections.abc import Iterator
 
 import grpc
 import numpy as np
@@ -10,28 +9,9 @@ import pytest
 from models import features
 from serving import errors
 from serving.client import Attention, CaptionClient, CaptionOptions
-from tests.serving import scripted
-from tests.serving.scripted import Scripted
 from tests.serving.support import jpeg
 
 Code = grpc.StatusCode
-
-
-@pytest.fixture
-def server() -> Scripted:
-    return Scripted()
-
-
-@pytest.fixture
-def address(server: Scripted) -> Iterator[str]:
-    with scripted.serving(server) as address:
-        yield address
-
-
-@pytest.fixture
-def client(address: str) -> Iterator[CaptionClient]:
-    with CaptionClient(address, timeout_s=20, max_batch=4) as client:
-        yield client
 
 
 def test_without_options_the_default_signature_is_asked(client, server):

@@ -4,7 +4,7 @@ import asyncio
 import functools
 import threading
 import time
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine
 
 import grpc
 import numpy as np
@@ -15,7 +15,7 @@ from serving import errors
 from serving.aio import AsyncCaptionClient, CaptionOptions, Captions, TlsOptions
 from tests.serving import scripted
 from tests.serving.pki import Authority
-from tests.serving.scripted import Scripted, texts
+from tests.serving.scripted import texts
 from tests.serving.support import jpeg
 
 Code = grpc.StatusCode
@@ -29,17 +29,6 @@ def in_a_loop(test: Callable[..., Coroutine]) -> Callable[..., None]:
         asyncio.run(asyncio.wait_for(test(*args, **kwargs), 60))
 
     return run
-
-
-@pytest.fixture
-def server() -> Scripted:
-    return Scripted()
-
-
-@pytest.fixture
-def address(server: Scripted) -> Iterator[str]:
-    with scripted.serving(server) as address:
-        yield address
 
 
 @in_a_loop
