@@ -57,6 +57,11 @@ def run(args: argparse.Namespace) -> int:
     from pipeline.retention import collection, removal
     from pipeline.retention.plan import DEFAULT_RUNS, Limits
 
+    if "://" in args.root:
+        raise UserError(
+            f"{args.root} is a bucket: gc works in folders of this machine's file systems; give the bucket a "
+            "rule by age for what lies in its folders pipeline/ and reports/"
+        )
     paths = Paths(args.root)
     if not any(os.path.exists(place) for place in (paths.metadata, paths.artifacts, paths.reports)):
         raise UserError(f"{pathlib.Path(args.root)} is no --root of a run: there is nothing of one in it")

@@ -75,6 +75,11 @@ def test_a_folder_that_is_no_root_is_left_alone(tmp_path: pathlib.Path, capsys: 
     assert not (tmp_path / "typo").exists()
 
 
+def test_a_bucket_is_none_of_its_business(capsys: pytest.CaptureFixture[str]):
+    assert cli.main(["gc", "--root", "gs://bucket/root"]) == 1
+    assert "a rule by age" in capsys.readouterr().err
+
+
 def test_data_without_spans_would_cost_all_features(root: Root, capsys: pytest.CaptureFixture[str]):
     root.run()
     assert cli.main(["gc", "--root", root.paths.root, "--data", root.paths.root]) == 1
