@@ -68,7 +68,7 @@ class Launcher:
         """Runs a task whose inputs are there.
 
         Raises:
-          UserError: it failed; the message names its log.
+          UserError: it failed, or its answer is not one that Kubeflow takes; the message names its log.
         """
         execution = self._execution(task)
         command = [*task.container.command, *task.container.args]
@@ -80,7 +80,10 @@ class Launcher:
         self.log(task.name).parent.mkdir(parents=True, exist_ok=True)
         pathlib.Path(execution.outputs.output_file).parent.mkdir(parents=True, exist_ok=True)
         self._run(task.name, command)
-        self.outputs[task.name] = self._published(execution)
+        try:
+            self.outputs[task.name] = self._published(execution)
+        except (ValueError, json_format.ParseError) as error:
+            raise UserError(f"{task.name}: {error}. Its log is {self.log(task.name)}") from error
 
     def _execution(self, task: Task) -> pipeline_spec_pb2.ExecutorInput:
         """The driver's part."""

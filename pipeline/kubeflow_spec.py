@@ -117,9 +117,7 @@ def require_open_source(spec: PipelineSpec) -> None:
         if kind != "container":
             raise ValueError(f"{label} is a {kind}, which the open-source backend does not run")
         if "lifecycle" in executor[kind]:
-            raise ValueError(
-                f"{label} has a check before the cache, which the open-source backend leaves out"
-            )
+            raise ValueError(f"{label} has a pre-cache check, which the open-source backend leaves out")
 
 
 def _files(secret: Secret) -> dict[str, Any]:
