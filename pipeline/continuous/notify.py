@@ -47,8 +47,13 @@ def describe(config: NotifyConfig) -> list[str]:
 
 def check(config: NotifyConfig) -> None:
     """Raises ValueError for what could not work at the end of the first run either."""
-    if config.command and shutil.which(shlex.split(config.command)[0]) is None:
-        raise ValueError(f"--notify-command: there is no program {shlex.split(config.command)[0]!r}")
+    if config.command:
+        try:
+            program = shlex.split(config.command)[0]
+        except (ValueError, IndexError) as error:
+            raise ValueError(f"--notify-command {config.command!r} is no command: {error}") from error
+        if shutil.which(program) is None:
+            raise ValueError(f"--notify-command: there is no program {program!r}")
     if config.webhook:
         _url(config.webhook)
 

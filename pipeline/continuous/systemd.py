@@ -55,11 +55,23 @@ WantedBy=default.target
 
 
 def _command(options: Options) -> list[str]:
+    """The command that makes this schedule, without what is so by default."""
+    defaults = _values(Options("", "", ""))
+    flags = {"--on-new-span": options.triggers.on_new_span, "--on-drift": options.triggers.on_drift}
+    return [
+        *(sys.executable, "-m", "pipeline.cli", "schedule", "--local"),
+        *(w for name, value in _values(options).items() if value != defaults[name] for w in (name, value)),
+        *(name for name, given in flags.items() if given),
+        *(f"--set={assignment}" for assignment in options.assignments),
+    ]
+
+
+def _values(options: Options) -> dict[str, str]:
     triggers, notify = options.triggers, options.notify
-    values = {
+    return {
         "--config": options.config,
-        "--data": os.path.abspath(options.data),
-        "--root": os.path.abspath(options.root),
+        "--data": options.data and os.path.abspath(options.data),
+        "--root": options.root and os.path.abspath(options.root),
         "--cron": triggers.cron,
         "--timezone": triggers.timezone,
         "--missed": triggers.missed,
@@ -71,13 +83,6 @@ def _command(options: Options) -> list[str]:
         "--notify-webhook": notify.webhook,
         "--notify-on": " ".join(notify.on),
     }
-    flags = {"--on-new-span": triggers.on_new_span, "--on-drift": triggers.on_drift}
-    return [
-        *(sys.executable, "-m", "pipeline.cli", "schedule", "--local"),
-        *(word for name, value in values.items() if value for word in (name, value)),
-        *(name for name, given in flags.items() if given),
-        *(word for assignment in options.assignments for word in ("--set", assignment)),
-    ]
 
 
 def _literal(text: str) -> str:

@@ -76,7 +76,7 @@ def cron_due(asked: TriggerConfig, state: State, now: datetime.datetime) -> Answ
     times = Times(asked.cron, asked.timezone)
     since = min(state.cron_from, now)  # the clock may have been set back
     passed = itertools.takewhile(lambda time: time <= now, times.after(since))
-    count = sum(1 for _ in itertools.islice(passed, _COUNTED))
+    count = sum(1 for _ in itertools.islice(passed, _COUNTED + 1))
     following = next(times.after(now), None)
     then = f"the next time of '{asked.cron}' is {local(following) if following else 'never'}"
     if not count:
@@ -85,7 +85,7 @@ def cron_due(asked: TriggerConfig, state: State, now: datetime.datetime) -> Answ
     recent = now - datetime.timedelta(seconds=max(_ON_TIME_S, 2 * asked.poll_s))
     on_time = next(times.after(max(since, recent)), following) != following
     missed = count - on_time
-    passed_by = f"{missed}{' or more' if count == _COUNTED else ''} time{'s' * (missed != 1)}"
+    passed_by = f"more than {_COUNTED} times" if count > _COUNTED else f"{missed} time{'s' * (missed != 1)}"
     if on_time:
         also = f", and {passed_by} before that passed without a run" if missed else ""
         return Answer(True, f"Due by '{asked.cron}'{also}.")
@@ -105,10 +105,12 @@ def new_span(asked: TriggerConfig, state: State, spans: Sequence[Span]) -> Answe
     )
     if not fresh:
         return Answer(False, f"No new span.{waiting}")
-    what = f"{describe(fresh)} {'is' if len(fresh) == 1 else 'are'} new, {images} images"
+    known = all(span.images is not None for span in fresh)
+    how_many = f"{images} images" if known else "an unknown number of images"
+    what = f"{describe(fresh)} {'is' if len(fresh) == 1 else 'are'} new, {how_many}"
     if len(fresh) < asked.min_new_spans:
         return Answer(False, f"{what}: waits for {asked.min_new_spans} spans.{waiting}")
-    if images < asked.min_new_images and all(span.images is not None for span in fresh):
+    if known and images < asked.min_new_images:
         return Answer(False, f"{what}: waits for {asked.min_new_images} images.{waiting}")
     return Answer(True, f"{what}.{waiting}")
 
