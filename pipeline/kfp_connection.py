@@ -71,7 +71,7 @@ def connect(access: Access) -> Any:
     client = Client(
         host=access.url,
         client_id=access.iap_client_id or None,
-        existing_token=_read(access.token_file).strip() if access.token_file else None,
+        existing_token=_token(access.token_file) if access.token_file else None,
         cookies=access.cookies or None,
         ssl_ca_cert=access.ssl_ca_cert or None,
         credentials=ServiceAccountTokenVolumeCredentials()
@@ -99,6 +99,13 @@ def _guard(transport: Any, endpoint: str) -> None:
         return response
 
     transport.request = request
+
+
+def _token(path: str) -> str:
+    token = _read(path).strip()
+    if not token:  # the client would ask without one
+        raise UserError(f"expected a bearer token in {path}; the file is empty")
+    return token
 
 
 def _read(path: str) -> str:

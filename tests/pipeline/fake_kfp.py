@@ -96,7 +96,7 @@ class Sent:
 
 @dataclasses.dataclass(frozen=True)
 class Answer:
-    """What to answer instead, to a request whose path has `path` in it."""
+    """What to answer instead, to a request whose path has `path` in it; a status of 0 leaves it waiting."""
 
     path: str
     status: int
@@ -229,7 +229,7 @@ def _identity(kind: str) -> str:
 @contextlib.contextmanager
 def serving(tls: ssl.SSLContext | None = None, **options: Any) -> Iterator[FakeKfp]:
     """A server that answers until the block ends; `options` are of FakeKfp."""
-    fake = FakeKfp(**options)
+    fake, over = FakeKfp(**options), threading.Event()
 
     class Handler(http.server.BaseHTTPRequestHandler):
         def _serve(self) -> None:
@@ -247,6 +247,9 @@ def serving(tls: ssl.SSLContext | None = None, **options: Any) -> Iterator[FakeK
             own = [each for each in fake.answers if each.path in parts.path][:1]
             if own:
                 fake.answers.remove(own[0])
+                if not own[0].status:
+                    over.wait()
+                    return
                 self._answer(own[0].status, own[0].body, own[0].content_type)
                 return
             try:
@@ -275,6 +278,7 @@ def serving(tls: ssl.SSLContext | None = None, **options: Any) -> Iterator[FakeK
         fake.url = f"{'https' if tls else 'http'}://localhost:{server.server_port}"
         yield fake
     finally:
+        over.set()
         server.shutdown()
         server.server_close()
         thread.join()

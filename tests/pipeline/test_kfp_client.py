@@ -263,6 +263,11 @@ class TestWhoAsks:
             with pytest.raises(ServerError, match=r"is not trusted .* --ssl-ca-cert"):
                 Server(Access(fake.url))
 
+    def test_an_empty_token_is_no_token(self, fake: FakeKfp, tmp_path: pathlib.Path):
+        (tmp_path / "token").write_text("\n")
+        with pytest.raises(UserError, match=r"expected a bearer token in .*; the file is empty"):
+            Server(Access(fake.url, token_file=str(tmp_path / "token")))
+
     @pytest.mark.parametrize("option", ["token_file", "ssl_ca_cert"])
     def test_a_file_that_is_not_there_is_named(self, fake: FakeKfp, option: str):
         with pytest.raises(UserError, match=r"cannot read /no/such/file"):

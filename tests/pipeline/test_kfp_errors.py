@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from pipeline import kfp_connection
 from pipeline.errors import UserError
 from pipeline.kfp_client import Access, Server
 from pipeline.kfp_errors import ServerError
@@ -56,9 +57,18 @@ def test_no_such_machine():
         Server(Access("http://kubeflow.invalid"))
 
 
-def test_no_scheme():
-    with pytest.raises(UserError, match="http:// or https://; got 'localhost:8888'"):
-        Server(Access("localhost:8888"))
+@pytest.mark.parametrize("endpoint", ["localhost:8888", "http://", "http://[half"])
+def test_what_is_no_address(endpoint: str):
+    with pytest.raises(UserError, match=r"--endpoint takes an address .*; got"):
+        Server(Access(endpoint))
+
+
+def test_no_request_waits_for_ever(fake: FakeKfp, monkeypatch: pytest.MonkeyPatch):
+    server = Server(Access(fake.url))
+    monkeypatch.setattr(kfp_connection, "_DEADLINE_S", (10, 0.05))
+    fake.answers = [Answer("recurringruns", 0, "")]
+    with pytest.raises(ServerError, match=r"did not answer to the end at the pause .* look before you"):
+        server.pause("monday")
 
 
 @pytest.mark.parametrize(
