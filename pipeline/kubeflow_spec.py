@@ -8,16 +8,15 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from google.protobuf import json_format, struct_pb2
-from kfp.pipeline_spec import pipeline_spec_pb2
+from kfp.pipeline_spec.pipeline_spec_pb2 import PipelineDeploymentConfig, PipelineSpec
 
 from pipeline.kubeflow_config import KubeflowConfig, Secret
-
-PipelineSpec = pipeline_spec_pb2.PipelineSpec
 
 TRAINER: Final = "Trainer"
 
 # They look at what is outside the pipeline: the serving directory, and the spans. All the others answer the
-# same where their inputs are the same.
+# same where their inputs are the same; but Kubeflow knows an artifact by a number of its own, so what comes
+# after a task that has run runs too. What takes long is kept besides: features, checkpoints, judgements.
 NEVER_CACHED: Final = frozenset({"Baseline", "SpanExampleGen", "AtomicPusher"})
 
 # It fails because the data does not fit the schema, and would again. All the others may be started again at
@@ -29,7 +28,7 @@ NOT_RETRIED: Final = frozenset({"StrictExampleValidator"})
 _LONGEST_WAIT_S = 3600
 
 
-def set_defaults(spec: PipelineSpec, defaults: Mapping[str, str | int | float]) -> None:
+def set_defaults(spec: PipelineSpec, defaults: Mapping[str, Any]) -> None:
     """Gives the pipeline's parameters defaults.
 
     Raises:
@@ -64,7 +63,7 @@ def set_retries(spec: PipelineSpec, times: int, wait_s: int) -> None:
 def set_trainer(spec: PipelineSpec, config: KubeflowConfig) -> None:
     """Gives the Trainer its image, CPU, memory and GPUs."""
     pod = config.trainer
-    deployment = pipeline_spec_pb2.PipelineDeploymentConfig()
+    deployment = PipelineDeploymentConfig()
     json_format.ParseDict(json_format.MessageToDict(spec.deployment_spec), deployment)
     container = deployment.executors[spec.components[TRAINER].executor_label].container
     if pod.image:
@@ -83,7 +82,7 @@ def set_trainer(spec: PipelineSpec, config: KubeflowConfig) -> None:
 
 def platform_spec(spec: PipelineSpec, config: KubeflowConfig) -> dict[str, Any]:
     """Returns the second document; empty where there is nothing to say."""
-    everywhere = {
+    everywhere: dict[str, Any] = {
         "pvcMount": [
             {"mountPath": path, **_named("pvcNameParameter", "constant", claim)}
             for claim, path in config.volumes.items()
@@ -95,8 +94,8 @@ def platform_spec(spec: PipelineSpec, config: KubeflowConfig) -> dict[str, Any]:
         ],
         "imagePullPolicy": config.image_pull_policy,
     }
-    trainer = {
-        "nodeSelector": config.trainer.node_selector and {"labels": dict(config.trainer.node_selector)},
+    trainer: dict[str, Any] = {
+        "nodeSelector": {"labels": selector} if (selector := dict(config.trainer.node_selector)) else {},
         "tolerations": [
             {name: text for name, text in vars(toleration).items() if text}
             for toleration in config.trainer.tolerations
