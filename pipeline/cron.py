@@ -11,11 +11,19 @@ _DAYS_OF_MONTHS = (31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
 
 @dataclasses.dataclass(frozen=True)
 class _Field:
-    """One of the five: its name, its range, and the names that may stand for numbers, from `first` on."""
+    """One of the five.
+
+    Attributes:
+      name: what people call it.
+      first, last: its range.
+      highest: number that may be written; above `last` only for Sunday.
+      names: that may stand for numbers, from `first` on.
+    """
 
     name: str
     first: int
     last: int
+    highest: int
     names: tuple[str, ...] = ()
 
     def values(self, text: str) -> set[int]:
@@ -24,7 +32,7 @@ class _Field:
 
     def _item(self, item: str) -> Collection[int]:
         span, slash, step = item.partition("/")
-        if slash and not (step.isdecimal() and int(step) > 0):
+        if slash and not (_is_number(step) and int(step) > 0):
             raise ValueError(f"{item!r}: a step is a number of at least 1")
         if span == "*":
             first, last = self.first, self.last
@@ -35,27 +43,32 @@ class _Field:
             last = self._number(end) if dash else self.last if slash else first
         if first > last:
             raise ValueError(f"{item!r}: the range ends before it begins")
+        if slash and int(step) > last - first:  # some schedulers refuse it, too
+            raise ValueError(f"{item!r}: the step is longer than the range; write {first}")
         return range(first, last + 1, int(step) if slash else 1)
 
     def _number(self, text: str) -> int:
         if text.lower() in self.names:
             return self.first + self.names.index(text.lower())
-        # Other scripts have decimal digits too, which no cron reads.
-        number = int(text) if text.isascii() and text.isdecimal() else -1
-        if not self.first <= number <= self.last:
+        number = int(text) if _is_number(text) else -1
+        if not self.first <= number <= self.highest:
             names = f" or {self.names[0]} to {self.names[-1]}" if self.names else ""
-            raise ValueError(f"expected {self.first} to {self.last}{names}, got {text!r}")
+            raise ValueError(f"expected {self.first} to {self.highest}{names}, got {text!r}")
         return number
+
+
+def _is_number(text: str) -> bool:
+    return text.isascii() and text.isdecimal()  # other scripts have decimal digits too, which no cron reads
 
 
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 _FIELDS = (
-    _Field("minute", 0, 59),
-    _Field("hour", 0, 23),
-    _Field("day of month", 1, 31),
-    _Field("month", 1, 12, _MONTHS),
+    _Field("minute", 0, 59, 59),
+    _Field("hour", 0, 23, 23),
+    _Field("day of month", 1, 31, 31),
+    _Field("month", 1, 12, 12, _MONTHS),
     # Both 0 and 7 are Sunday.
-    _Field("day of week", 0, 7, ("sun", "mon", "tue", "wed", "thu", "fri", "sat")),
+    _Field("day of week", 0, 6, 7, ("sun", "mon", "tue", "wed", "thu", "fri", "sat")),
 )
 
 
@@ -83,7 +96,7 @@ def check(expression: str) -> str:
             ) from error
     first_day = min(values["day of month"])
     # With a day of the week as well, either of the two is enough.
-    if texts[4].startswith("*") and all(first_day > _DAYS_OF_MONTHS[month - 1] for month in values["month"]):
+    if "*" in texts[4] and all(first_day > _DAYS_OF_MONTHS[month - 1] for month in values["month"]):
         raise UserError(f"--cron {expression!r}: no month in it has a day {first_day}, so it would never run")
     return " ".join(texts)
 
@@ -91,12 +104,14 @@ def check(expression: str) -> str:
 def with_seconds(expression: str) -> str:
     """Returns the six fields that Kubeflow Pipelines takes: seconds first, and Sunday only as 0.
 
+    It takes five as well, but reads them from the seconds on: `0 3 * * 1` would be hourly in January.
+
     Raises:
       UserError: see `check`.
     """
     *fields, weekday = check(expression).split()
     days = _FIELDS[-1].values(weekday)
-    if not weekday.startswith("*") and 7 in days:
+    if "*" not in weekday and 7 in days:
         weekday = ",".join(str(day) for day in sorted({day % 7 for day in days}))
     return " ".join(("0", *fields, weekday))
 
