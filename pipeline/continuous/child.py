@@ -1,8 +1,4 @@
-"""A run in a process of its own, as the scheduler starts it: what crashes or leaks there does not touch it.
-
-SIGTERM is to this process what Ctrl-C is to `captioner run`: what was done so far is on record, and the
-processes that the run itself has started are ended.
-"""
+"""Processes that the scheduler starts and waits for: what crashes or leaks there does not touch it."""
 
 import contextlib
 import os
@@ -13,16 +9,15 @@ import sys
 import threading
 from typing import Final
 
-from pipeline import cli
 from pipeline.continuous.options import Options
 
 _LOOK_S: Final = 0.5
 
 
-def command(options: Options) -> list[str]:
-    """Returns the command of a run."""
+def command(options: Options, what: str = "run") -> list[str]:
+    """Returns the command of a run, or of what else is in `pipeline.continuous.work`."""
     return [
-        *(sys.executable, "-m", "pipeline.continuous.child"),
+        *(sys.executable, "-m", "pipeline.continuous.work", what),
         *("--config", options.config),
         *("--data", os.path.abspath(options.data)),
         *("--root", os.path.abspath(options.root)),
@@ -61,13 +56,3 @@ def follow(arguments: list[str], log: pathlib.Path, stop: threading.Event, stop_
                     os.killpg(process.pid, signal.SIGKILL)
                 process.wait()
     return process.returncode
-
-
-def main() -> int:
-    """Runs `captioner run` with the arguments of this process."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    return cli.main(["run", *sys.argv[1:]])
-
-
-if __name__ == "__main__":
-    sys.exit(main())

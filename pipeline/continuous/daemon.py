@@ -164,13 +164,18 @@ def delete(root: str) -> str:
 
 
 def _world(options: Options, stop: threading.Event) -> World:
-    command = child.command(options)
-
-    def start(log: pathlib.Path) -> int:
+    def follow(command: list[str], log: pathlib.Path) -> int:
         return child.follow(command, log, stop, options.stop_s)
 
-    tell = functools.partial(notify.tell, options.notify)
-    return World(now=_now, run=start, tell=tell, say=_say, random=random.Random(), stop=stop)
+    return World(
+        now=_now,
+        run=functools.partial(follow, child.command(options)),
+        judge=functools.partial(follow, child.command(options, "judge")),
+        tell=functools.partial(notify.tell, options.notify),
+        say=_say,
+        random=random.Random(),
+        stop=stop,
+    )
 
 
 @contextlib.contextmanager

@@ -24,6 +24,7 @@ class World:
     Attributes:
       now: the time, with a zone.
       run: makes a run to its end, with what it prints in a file; returns its exit status.
+      judge: judges the new spans, likewise.
       tell: passes a message on; returns what went wrong.
       say: tells whoever watches.
       random: for the jitter.
@@ -32,6 +33,7 @@ class World:
 
     now: Callable[[], datetime.datetime]
     run: Callable[[pathlib.Path], int]
+    judge: Callable[[pathlib.Path], int]
     tell: Callable[[dict[str, Any]], list[str]]
     say: Callable[[str], None]
     random: random.Random
@@ -81,26 +83,40 @@ class Scheduler:
             self._say_once((f"The data folder cannot be read: {error}.",))
             return longest
         decision = triggers.decide(state, spans, self._world.now())
-        if decision.why and locks.held(self._paths.lock):
+        if (decision.why or decision.unjudged) and locks.held(self._paths.lock):
             self._say_once((*decision.sentences, "Another run is under way in the root: waits for its end."))
             return longest
         self._say_once(decision.sentences)
         if decision.why:
             self._run(decision.why, spans)
             return 0.0
+        if decision.unjudged:
+            self._judge(decision.unjudged)
+            return 0.0
         if decision.at is None:
             return longest
         return min(longest, max(0.0, (decision.at - self._world.now()).total_seconds()))
 
     def _run(self, why: str, spans: list[Span]) -> None:
-        now = self._world.now()
-        log = pathlib.Path(self._paths.log(f"schedule-{now.astimezone():%Y%m%d-%H%M%S}"))
+        now, log = self._world.now(), self._log("schedule")
         there = tuple(span.digest for span in spans)
         running = Running(why, now, str(log), endings.reported(self._paths), there)
         state = self._schedule.change(lambda state: transitions.begun(state, running))
         self._world.say(f"A run begins: {why} What it prints is in {log}")
         self._end(state, self._world.run(log))
         self._said = ()
+
+    def _judge(self, digests: tuple[str, ...]) -> None:
+        self._schedule.change(lambda state: transitions.looked_at(state, digests))
+        log = self._log("judge")
+        status = self._world.judge(log)
+        if status and not self._world.stop.is_set():
+            self._world.say(
+                f"New spans could not be judged before a run, so the next run does that: see {log}"
+            )
+
+    def _log(self, what: str) -> pathlib.Path:
+        return pathlib.Path(self._paths.log(f"{what}-{self._world.now().astimezone():%Y%m%d-%H%M%S}"))
 
     def _end(self, state: State, status: int | None) -> State:
         """The run that `state` has under way has ended: writes that down, and tells."""

@@ -101,6 +101,7 @@ class State:
       asked: what a person asked for.
       cron_from: times of `cron` up to then are dealt with.
       tried: spans that a run has come to its end with, or was given up on: their state then, by digest.
+      looked_at: digests of spans that were to be judged before a run, whatever came of it.
       paused: since when; None if it is not.
       reason: why it is paused, if a person said so.
       failures: failed runs in a row.
@@ -113,6 +114,7 @@ class State:
     asked: Asked
     cron_from: Time
     tried: dict[str, str] = dataclasses.field(default_factory=dict)
+    looked_at: tuple[str, ...] = ()
     paused: Time | None = None
     reason: str = ""
     failures: int = 0
@@ -134,6 +136,7 @@ class State:
         """Inverse of `to_dict`. Raises ValueError, KeyError or TypeError for anything else."""
         asked, running = fields["asked"], fields["running"]
         known = {
+            "looked_at": tuple(fields["looked_at"]),
             "asked": Asked(
                 asked["config"],
                 asked["data"],

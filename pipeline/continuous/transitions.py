@@ -21,6 +21,11 @@ def asked_again(state: State, asked: Asked, now: datetime.datetime) -> State:
     return state.replace(asked=asked)
 
 
+def looked_at(state: State, digests: Sequence[str]) -> State:
+    """Spans are judged before a run: once, whatever comes of it, since a run judges what is not judged."""
+    return state.replace(looked_at=(*state.looked_at, *digests))
+
+
 def begun(state: State, running: Running) -> State:
     """A run begins: whatever was due until now is dealt with by it."""
     return state.replace(running=running, cron_from=running.started)
@@ -42,6 +47,7 @@ def ended(state: State, ending: Ending, spans: Sequence[Span] | None, random_: r
         # Only of spans that are there, so that the file does not grow for years.
         tried = {digest: then for digest, then in tried.items() if digest in there}
         tried |= {digest: there[digest] for digest in began_with if digest in there}
+        state = state.replace(looked_at=tuple(digest for digest in state.looked_at if digest in there))
     state = state.replace(running=None, endings=(*state.endings, ending)[-KEPT_ENDINGS:])
     if ending.state in REACHED_ITS_END:
         return state.replace(tried=tried, failures=0, not_before=None, again="")

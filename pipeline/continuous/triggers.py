@@ -23,11 +23,13 @@ class Answer:
       due: whether a run is.
       sentence: why, or why not.
       at: when it will say so by itself, as far as is known.
+      unjudged: digests of spans that are to be judged before it can tell.
     """
 
     due: bool
     sentence: str
     at: datetime.datetime | None = None
+    unjudged: tuple[str, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,11 +40,13 @@ class Decision:
       why: a run is due; empty if none is.
       sentences: of all that were asked.
       at: when to look again at the latest, as far as is known.
+      unjudged: digests of spans that are to be judged now. A run that is due does that itself.
     """
 
     why: str
     sentences: tuple[str, ...]
     at: datetime.datetime | None = None
+    unjudged: tuple[str, ...] = ()
 
 
 def decide(state: State, spans: Sequence[Span], now: datetime.datetime) -> Decision:
@@ -68,7 +72,8 @@ def decide(state: State, spans: Sequence[Span], now: datetime.datetime) -> Decis
         answers.append(drift(state, spans))
     why = next((answer.sentence for answer in answers if answer.due), "")
     at = min((answer.at for answer in answers if answer.at), default=None)
-    return Decision(why, tuple(answer.sentence for answer in answers), at)
+    unjudged = () if why else tuple(digest for answer in answers for digest in answer.unjudged)
+    return Decision(why, tuple(answer.sentence for answer in answers), at, unjudged)
 
 
 def cron_due(asked: TriggerConfig, state: State, now: datetime.datetime) -> Answer:
@@ -117,10 +122,16 @@ def new_span(asked: TriggerConfig, state: State, spans: Sequence[Span]) -> Answe
 
 def drift(state: State, spans: Sequence[Span]) -> Answer:
     """Whether a span that is to be learned from has drifted, and no run came to its end with it."""
-    drifted = [span for span in spans if span.drifted and span.state == ACCEPTED and _is_new(span, state)]
-    if not drifted:
-        return Answer(False, "No drift that was not learned from.")
-    return Answer(True, f"{describe(drifted)} drifted: " + " ".join(w for s in drifted for w in s.warnings))
+    fresh = [span for span in spans if not span.missing and _is_new(span, state)]
+    drifted = [span for span in fresh if span.drifted and span.state == ACCEPTED]
+    if drifted:
+        warnings = " ".join(warning for span in drifted for warning in span.warnings)
+        return Answer(True, f"{describe(drifted)} drifted: {warnings}")
+    unjudged = [span for span in fresh if span.state == NEW and span.digest not in state.looked_at]
+    if unjudged:
+        digests = tuple(span.digest for span in unjudged)
+        return Answer(False, f"{describe(unjudged)} to be judged for drift.", unjudged=digests)
+    return Answer(False, "No drift that was not learned from.")
 
 
 def describe(spans: Sequence[Span]) -> str:

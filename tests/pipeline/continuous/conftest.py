@@ -55,6 +55,7 @@ class Trial:
       ran: when each began, in order.
       told, said: messages, and what is said.
       during: called in each run.
+      judge: called when new spans are to be judged; returns an exit status.
     """
 
     options: Options
@@ -66,6 +67,7 @@ class Trial:
     said: list[str] = dataclasses.field(default_factory=list)
     complaints: list[str] = dataclasses.field(default_factory=list)
     during: Callable[[], None] = lambda: None
+    judge: Callable[[], int] = lambda: 0
     stop: threading.Event = dataclasses.field(default_factory=threading.Event)
 
     def __post_init__(self) -> None:
@@ -82,7 +84,15 @@ class Trial:
         asked, now = daemon.asked(self.options), self.now
         self.schedule.make(State(asked, cron_from=now), lambda s: transitions.asked_again(s, asked, now))
         self.stop.clear()
-        world = World(lambda: self.now, self._run, self._tell, self.said.append, random.Random(1), self.stop)
+        world = World(
+            now=lambda: self.now,
+            run=self._run,
+            judge=lambda log: self.judge(),
+            tell=self._tell,
+            say=self.said.append,
+            random=random.Random(1),
+            stop=self.stop,
+        )
         self.scheduler = Scheduler(self.options, world)
 
     def pass_time(self, **time: float) -> None:

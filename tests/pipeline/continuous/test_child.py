@@ -91,7 +91,7 @@ def test_the_command_is_that_of_a_run(tmp_path: pathlib.Path, monkeypatch: pytes
     monkeypatch.chdir(tmp_path)
     command = child.command(Options("demo", "data", "root", ("train.epochs=1", "model.dilations=1 2")))
     assert command == [
-        *(sys.executable, "-m", "pipeline.continuous.child", "--config", "demo"),
+        *(sys.executable, "-m", "pipeline.continuous.work", "run", "--config", "demo"),
         *("--data", str(tmp_path / "data"), "--root", str(tmp_path / "root")),
         *("--set=train.epochs=1", "--set=model.dilations=1 2"),
     ]

@@ -111,16 +111,46 @@ def test_a_refused_span_is_named_and_tried_again_when_a_person_accepts_it(make_t
     assert len(trial.ran) == 2
 
 
-def test_drift_starts_a_run_that_too_few_images_would_not(make_trial):
+@pytest.mark.parametrize("drifted", [True, False])
+def test_new_spans_are_judged_at_once_and_drift_starts_the_run_that_few_images_would_not(
+    make_trial, drifted: bool
+):
     trial = make_trial(on_new_span=True, min_new_images=1000, on_drift=True)
+
+    def judge() -> int:
+        (digest,) = trial.state.looked_at
+        drift = [{"feature": "caption_words", "drifted": drifted}]
+        write_record(trial.root, 1, digest, "accepted", warnings=["Captions are longer."], drift=drift)
+        judged.append(digest)
+        return 0
+
+    judged: list[str] = []
+    trial.judge = judge
     write_span(trial.data, 1)
-    trial.pass_time(hours=1)
-    assert trial.ran == []
-    (digest,) = [span.digest for span in trial.scheduler._spans(trial.state)]
-    drift = [{"feature": "caption_words", "drifted": True}]
-    write_record(trial.root, 1, digest, "accepted", warnings=["Captions are longer."], drift=drift)
-    trial.pass_time(hours=1)
-    assert [message["why"] for message in trial.told] == ["Span 1 drifted: Captions are longer."]
+    trial.pass_time(hours=2)
+    assert len(judged) == 1
+    whys = [message["why"] for message in trial.told]
+    assert whys == (["Span 1 drifted: Captions are longer."] if drifted else [])
+
+
+def test_a_span_that_cannot_be_judged_before_a_run_is_not_tried_again_and_again(make_trial):
+    trial = make_trial(on_new_span=True, min_new_images=1000, on_drift=True)
+    judged: list[int] = []
+    trial.judge = lambda: judged.append(1) or 1
+    write_span(trial.data, 1)
+    trial.pass_time(hours=2)
+    trial.sleep(hours=1)
+    trial.pass_time(hours=2)
+    assert (len(judged), trial.ran) == (1, [])
+    assert sum("could not be judged before a run" in said for said in trial.said) == 1
+
+
+def test_a_run_that_is_due_anyway_judges_for_itself(make_trial):
+    trial = make_trial(on_new_span=True, on_drift=True)
+    trial.judge = lambda: pytest.fail("the run does that")
+    write_span(trial.data, 1)
+    trial.pass_time(minutes=10)
+    assert len(trial.ran) == 1
 
 
 def test_after_failures_the_waits_double_up_to_the_longest_until_no_retry_is_left(make_trial):

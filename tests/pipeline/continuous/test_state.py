@@ -15,6 +15,7 @@ STATE = State(
     Asked("demo", "data", ("train.epochs=1",), TriggerConfig(cron="0 3 * * 1"), RetryConfig(most=2), ("x",)),
     NOW,
     tried={"a": "accepted"},
+    looked_at=("b",),
     paused=NOW,
     reason="holidays",
     failures=1,

@@ -106,6 +106,7 @@ def test_drift_is_learned_from_once_and_only_from_what_is_accepted(state: str, d
     decision = ask(MONDAY, span, on_drift=True, tried={"a": state} if tried else {})
     due = state == "accepted" and drifted and not tried
     assert decision.why == ("Span 7 drifted: Captions are longer." if due else "")
+    assert decision.unjudged == (("a",) if state == "new" and not tried else ())
 
 
 def test_drift_needs_no_least_number_of_images():
