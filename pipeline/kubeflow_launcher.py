@@ -13,6 +13,7 @@ import os
 import pathlib
 import subprocess
 import sys
+import traceback
 import uuid
 from collections.abc import Mapping
 from typing import Any
@@ -128,22 +129,13 @@ class Launcher:
 
     def _run(self, task: str, command: list[str]) -> None:
         """The launcher's part."""
-        ours = tuple(command[: len(kubeflow_entrypoint.COMMAND)]) == kubeflow_entrypoint.COMMAND
         log = self.log(task)
+        ours = len(kubeflow_entrypoint.COMMAND)
         try:
-            if ours and self._in_process:
-                with quiet.noise_to(str(log)), open(log, "a", encoding="utf-8") as file:
-                    file.write(f"{' '.join(kubeflow_entrypoint.COMMAND)}\n")
-                    file.flush()
-                    with contextlib.redirect_stdout(file):
-                        kubeflow_entrypoint.main(command[len(kubeflow_entrypoint.COMMAND) :])
-                return
-            if command[0] == "python":
-                command = [sys.executable, *command[1:]]
-            with open(log, "ab") as file:
-                subprocess.run(
-                    command, stdin=subprocess.DEVNULL, stdout=file, stderr=subprocess.STDOUT, check=True
-                )
+            if self._in_process and tuple(command[:ours]) == kubeflow_entrypoint.COMMAND:
+                _run_here(command[ours:], log)
+            else:
+                _run_apart(command, log)
         except subprocess.CalledProcessError as error:
             raise UserError(f"{task} failed with status {error.returncode}. Its log is {log}") from error
         except Exception as error:
@@ -167,6 +159,27 @@ class Launcher:
             artifact.name = str(self._ids)
             published[name] = artifact
         return published
+
+
+def _run_apart(command: list[str], log: pathlib.Path) -> None:
+    if command[0] == "python":
+        command = [sys.executable, *command[1:]]
+    with open(log, "ab") as file:
+        subprocess.run(command, stdin=subprocess.DEVNULL, stdout=file, stderr=subprocess.STDOUT, check=True)
+
+
+def _run_here(arguments: list[str], log: pathlib.Path) -> None:
+    with (
+        quiet.noise_to(str(log)),
+        open(log, "a", encoding="utf-8", buffering=1) as file,
+        contextlib.redirect_stdout(file),
+        contextlib.redirect_stderr(file),
+    ):
+        try:
+            kubeflow_entrypoint.main(arguments)
+        except Exception:
+            traceback.print_exc()
+            raise
 
 
 def placeholders(execution: pipeline_spec_pb2.ExecutorInput) -> dict[str, str]:

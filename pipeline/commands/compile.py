@@ -1,6 +1,7 @@
 """`captioner compile`: the pipeline as a file that Kubeflow Pipelines runs."""
 
 import argparse
+import sys
 
 HELP = "compile the pipeline for Kubeflow Pipelines"
 
@@ -52,6 +53,7 @@ def run(args: argparse.Namespace) -> int:
         raise UserError(f"--output must end in .yaml, as Kubeflow Pipelines takes it; got {args.output}")
     config = override(configs_by_name.load(args.config), args.assignments)
     cluster = KubeflowConfig.read(args.cluster) if args.cluster else KubeflowConfig()
+    print("loading TFX (about half a minute)", file=sys.stderr, flush=True)
     try:
         from pipeline import kubeflow_compile
     except ImportError as error:
