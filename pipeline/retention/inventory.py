@@ -16,6 +16,7 @@ from pipeline.retention.usage import Usage
 REMOVING: Final = ".removing"  # under the root: what was renamed aside, to be deleted
 
 _STARTED: Final = re.compile(r"(?:compare-)?(\d{8})-(\d{6})")
+_SCHEDULED: Final = re.compile(r"(?:schedule|judge)-(\d{8})-(\d{6})\.log")
 _STORE: Final = re.compile(r"[0-9a-f]{16}")
 _SYSTEM: Final = ".system"
 _EXECUTOR: Final = "executor_execution"
@@ -39,7 +40,7 @@ class Run:
       encoder: fingerprint of its image encoder; empty where that is not known.
       data: folder of its spans; empty where that is not known.
       contexts: its rows in ML Metadata.
-      items: its report and its log.
+      items: its report and its logs.
     """
 
     name: str
@@ -111,13 +112,19 @@ def started(name: str) -> str:
 
 
 def _runs(paths: Paths, rows: metadata.Rows) -> tuple[Run, ...]:
+    logs = list(pathlib.Path(paths.log("*")).parent.glob("*.log"))
     items: dict[str, list[Item]] = {}
-    for path in (*_folders(pathlib.Path(paths.reports)), *pathlib.Path(paths.log("*")).parent.glob("*.log")):
+    for path in (*_folders(pathlib.Path(paths.reports)), *logs):
         name = path.name.removesuffix(".log")
         if _STARTED.fullmatch(name):
             items.setdefault(name, []).append(_item(path))
     names = sorted(items, key=started)
     moments = [started(name) for name in names]
+    for path in logs:
+        if names and (match := _SCHEDULED.fullmatch(path.name)):
+            # Begun by the scheduler before the run that it is of, or before the next one.
+            at = bisect.bisect_left(moments, "".join(match.groups()))
+            items[names[min(at, len(names) - 1)]].append(_item(path))
     contexts: dict[str, set[int]] = {}
     for context, moment in rows.runs.items():
         # One run at a time: a row is of the run that had begun last.

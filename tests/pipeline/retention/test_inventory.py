@@ -45,6 +45,17 @@ def test_a_comparison_is_one_run_with_all_its_rows(root: Root):
     assert (run.name, run.finished, len(run.contexts)) == ("compare-20260101-020000", True, 1)
 
 
+def test_what_the_scheduler_logged_goes_with_the_run_that_it_began(root: Root):
+    names = [root.run(data=str(i)).name for i in range(2)]
+    for name in ("schedule-20260101-025930", "judge-20260101-120000", "schedule-20260103-025930", "mine"):
+        write(root.paths.log(name))
+    logs = [{item.path.name for item in run.items if item.path.suffix} for run in take(root).runs]
+    assert logs == [
+        {f"{names[0]}.log", "schedule-20260101-025930.log"},
+        {f"{names[1]}.log", "judge-20260101-120000.log", "schedule-20260103-025930.log"},
+    ]
+
+
 def test_rows_without_a_report_are_a_run_of_their_own(root: Root):
     made = root.run()
     for path in (root.paths.report(made.name, runs.FILE), root.paths.log(made.name)):
