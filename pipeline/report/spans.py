@@ -141,18 +141,28 @@ def _order(feature: str) -> tuple[int, str]:
     return (list(FEATURES).index(feature) if feature in FEATURES else len(FEATURES), feature)
 
 
+def _plain(feature: str) -> str:
+    return feature.replace("_", " ")
+
+
 def chart(rows: Sequence[SpanRow]) -> list[tuple[str, str]]:
     """Title and drawing of the distances by span; nothing where there are few."""
     compared = [row for row in rows if row.distances]
     if len(compared) < _FEWEST_DRAWN:
         return []
     points = [
-        {"span": row.number, "distance": each.distance, "of": each.feature}
+        {"span": row.number, "distance": each.distance, "of": _plain(each.feature)}
         for row in compared
         for each in row.distances.values()
     ]
     title = "Distance of each span from those before"
     drawing = charts.lines(
-        points, "span", "distance", "of", "span", "Jensen-Shannon divergence", features_of(compared)
+        points,
+        "span",
+        "distance",
+        "of",
+        "span",
+        "Jensen-Shannon divergence",
+        [_plain(feature) for feature in features_of(compared)],
     )
     return [(title, charts.draw(drawing, title))]

@@ -2,6 +2,7 @@
 
 import pathlib
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
 
@@ -19,7 +20,7 @@ SIZES = [(500, 375), (500, 333), (375, 500), (333, 500)]
 
 
 def image(number: int, size: tuple[int, int] = (500, 375), words: int | None = 10, **fields) -> LoggedImage:
-    values = {
+    values: dict[str, Any] = {
         "time": NOON + 60.0 * number,
         "model": "captioner",
         "version": VERSION,

@@ -155,6 +155,7 @@ def log(folder: pathlib.Path, count: int, **fields) -> pathlib.Path:
 def test_requests_in_the_root_are_compared_with_the_window(judged) -> None:
     log(pathlib.Path(judged.paths.root, "requests"), 300)
     page = Page(report.make(judged.run, judged.paths))
+    assert "✓ Nothing differs by more than is allowed." in page.text
     rows = rows_of(page, "Skew")
     assert rows["image width in pixels"].startswith(
         "the images served 300 500 500 to 500 the images learned from 600 500 500 to 500 0.000"
@@ -172,6 +173,7 @@ def test_skew_is_marked_and_said(judged, tmp_path) -> None:
     page = Page(report.make(judged.run, judged.paths, requests=folder))
     assert "✗ 1.000" in rows_of(page, "Skew")["image width in pixels"]
     assert "✗ Image width in pixels: the images served differ from the images learned from." in page.text
+    assert "Nothing differs" not in page.text
 
 
 def test_the_threshold_is_that_of_the_run(judged, tmp_path) -> None:
