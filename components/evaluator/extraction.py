@@ -8,6 +8,7 @@ from typing import Any, Final
 import apache_beam as beam
 import numpy as np
 import tensorflow_model_analysis as tfma
+from apache_beam.utils import shared
 
 from components.evaluator.records import FILE_PREFIX, ImageRecord, Record
 from components.evaluator.slices import slices_of
@@ -146,10 +147,11 @@ class ScoreCaptions(beam.DoFn):
     def __init__(self, models: Mapping[str, str]):
         super().__init__()
         self._models = models
+        self._handle = shared.Shared()
 
     def setup(self) -> None:
-        """Reads what each model has learned from."""
-        self._seen = {name: SeenCaptions.read(path) for name, path in self._models.items()}
+        """Reads what each model has learned from: once a worker, since it grows with the training data."""
+        self._seen: _Seen = self._handle.acquire(lambda: _Seen(self._models))
 
     def process(self, record: ImageRecord, idf: Idf) -> Iterator[dict[str, Any]]:
         """Yields TFMA's extracts of one image."""
@@ -168,6 +170,13 @@ class ScoreCaptions(beam.DoFn):
         # As TFMA reads slice keys: a list of values a feature.
         slices = {name: [value] for name, value in record.slices.items()}
         yield {RECORD_KEY: record, tfma.FEATURES_KEY: slices}
+
+
+class _Seen(dict[str, SeenCaptions | None]):
+    """By model; a class of its own because Beam's `Shared` needs what can be weakly referred to."""
+
+    def __init__(self, models: Mapping[str, str]):
+        super().__init__({name: SeenCaptions.read(path) for name, path in models.items()})
 
 
 def record_evaluator() -> Any:

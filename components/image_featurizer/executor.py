@@ -1,9 +1,11 @@
 """What the ImageFeaturizer does: encoder in place, Beam pipeline over the splits, counts on the artifacts."""
 
+import contextlib
+import dataclasses
 import json
 import os
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import apache_beam as beam
@@ -32,6 +34,7 @@ from components.image_featurizer.featurize_fn import (
 from models import encoder_identity, image_encoder
 from models.config import EncoderConfig
 
+REJECTED = "rejected.jsonl"
 _FLOAT16_BYTES = 2
 _COPIED_PROPERTIES = ("span", "version", "payload_format", "file_format")
 
@@ -58,38 +61,83 @@ def featurize(
     featurized.split_names = examples.split_names
     splits = artifact_utils.decode_split_names(examples.split_names)
     patterns = {split: examples_utils.get_split_file_patterns([examples], split)[0] for split in splits}
-    _use_this_process(beam_pipeline)
-    handle = shared.Shared()
-    with progress.shown(_total_bytes(patterns.values())):
-        failed = []
-        for split, pattern in patterns.items():
-            fn = FeaturizeFn(split, encoder_path, packs, regions * width * _FLOAT16_BYTES, handle)
-            # No transform between reading and writing may need all images at once: Beam's direct runner
-            # holds what passes between stages (GroupByKey, Flatten, Reshuffle) in memory.
-            outputs = (
-                beam_pipeline
-                | f"Read[{split}]" >> beam.io.ReadFromTFRecord(pattern)
-                | f"Featurize[{split}]" >> beam.ParDo(fn).with_outputs(FAILED, main="features")
-            )
-            target = os.path.join(artifact_utils.get_split_uri([featurized], split), "data_tfrecord")
-            _ = outputs["features"] | f"Write[{split}]" >> beam.io.WriteToTFRecord(
-                target, file_name_suffix=".gz"
-            )
-            failed.append(outputs[FAILED])
-        _ = (
-            tuple(failed)
-            | "AllFailed" >> beam.Flatten()
-            | "WriteFailed"
-            >> beam.io.WriteToText(os.path.join(featurized.uri, "rejected.jsonl"), shard_name_template="")
-        )
-        result = beam_pipeline.run()
-        result.wait_until_finish()
+    rows = _Rows(encoder_path, packs, regions * width * _FLOAT16_BYTES)
+    here = _use_this_process(beam_pipeline)
+    with progress.shown(_total_bytes(patterns.values())) if here else contextlib.nullcontext():
+        result = _run(patterns, featurized, rows, beam_pipeline)
     _report(_counts(result), splits, featurized)
     _copy_properties(examples, featurized)
     featurized.set_string_custom_property("encoder_fingerprint", fingerprint)
     encoder.set_string_custom_property("encoder_fingerprint", fingerprint)
     encoder.set_int_custom_property("regions", regions)
     encoder.set_int_custom_property("width", width)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Rows:
+    """Where features come from: the encoder, the store's packs, and the size of a row in bytes."""
+
+    encoder_path: str
+    packs: str
+    row_bytes: int
+
+
+def _run(patterns: Mapping[str, str], featurized: types.Artifact, rows: _Rows, given: beam.Pipeline) -> Any:
+    """Runs the job until it succeeds, or fails without having computed anything new; returns its result.
+
+    What a killed worker had computed is in the store, so another attempt costs only what it had under way.
+    Engines that retry by themselves rarely come to this; the others end a job when one of its workers dies.
+    """
+    while True:
+        before = _packs(rows)
+        _remove_outputs(patterns, featurized)
+        # A pipeline of its own: what an attempt's workers know of the store is as old as the attempt.
+        attempt = beam.Pipeline(runner=given.runner, options=given.options)
+        _build(attempt, patterns, featurized, rows)
+        try:
+            result = attempt.run()
+            result.wait_until_finish()
+            return result
+        except Exception as error:
+            if _packs(rows) == before:
+                raise
+            logging.warning("The featurizer's job failed; going on behind what it has computed: %s", error)
+
+
+def _build(
+    pipeline: beam.Pipeline, patterns: Mapping[str, str], featurized: types.Artifact, rows: _Rows
+) -> None:
+    handle = shared.Shared()
+    failed = []
+    for split, pattern in patterns.items():
+        fn = FeaturizeFn(split, rows.encoder_path, rows.packs, rows.row_bytes, handle)
+        # No transform between reading and writing may need all images at once: Beam's direct runner
+        # holds what passes between stages (GroupByKey, Flatten, Reshuffle) in memory.
+        outputs = (
+            pipeline
+            | f"Read[{split}]" >> beam.io.ReadFromTFRecord(pattern)
+            | f"Featurize[{split}]" >> beam.ParDo(fn).with_outputs(FAILED, main="features")
+        )
+        target = os.path.join(artifact_utils.get_split_uri([featurized], split), "data_tfrecord")
+        _ = outputs["features"] | f"Write[{split}]" >> beam.io.WriteToTFRecord(target, file_name_suffix=".gz")
+        failed.append(outputs[FAILED])
+    _ = (
+        tuple(failed)
+        | "AllFailed" >> beam.Flatten()
+        | "WriteFailed" >> beam.io.WriteToText(os.path.join(featurized.uri, REJECTED), shard_name_template="")
+    )
+
+
+def _packs(rows: _Rows) -> set[str]:
+    return set(fileio.glob(os.path.join(rows.packs, "*.pack")))
+
+
+def _remove_outputs(splits: Iterable[str], featurized: types.Artifact) -> None:
+    """Removes what an attempt left that was killed: an orchestrator may give the next one the same folder."""
+    places = [artifact_utils.get_split_uri([featurized], split) for split in splits]
+    for place in (*places, *fileio.glob(os.path.join(featurized.uri, "beam-temp-*"))):
+        if fileio.exists(place):
+            fileio.rmtree(place)
 
 
 def place_encoder(config: EncoderConfig, store: str, path: str) -> tuple[int, int]:
@@ -127,18 +175,22 @@ def _require_formats(examples: types.Artifact) -> None:
         )
 
 
-def _use_this_process(pipeline: beam.Pipeline) -> None:
-    """Keeps Beam's direct runner in this process.
+def _use_this_process(pipeline: beam.Pipeline) -> bool:
+    """Keeps Beam's direct runner in this process, and tells whether it is that runner.
 
     DirectRunner first tries Prism, a program of its own that Beam downloads; the images would then pass
     through gRPC, and a machine without network waits for the failure.
     """
     if isinstance(pipeline.runner, SwitchingDirectRunner):
         pipeline.runner = FnApiRunner()
+    return isinstance(pipeline.runner, FnApiRunner)
 
 
 def _total_bytes(patterns: Iterable[str]) -> int:
-    """Returns the size of all records without reading them: gzip's last four bytes tell it (mod 2 ** 32)."""
+    """Returns the size of all records without reading them: gzip's last four bytes tell it (mod 2 ** 32).
+
+    It opens every file, so it is not for data that takes a cluster.
+    """
     total = 0
     for match in FileSystems.match(list(patterns)):
         for file in match.metadata_list:
@@ -163,7 +215,7 @@ def _report(counts: dict[str, int], splits: list[str], featurized: types.Artifac
             failed = counts.get(f"{FAILED}/{split}", 0)
             raise ValueError(
                 f"Split {split!r} has no image that can be decoded ({failed} failed; see "
-                f"{os.path.join(featurized.uri, 'rejected.jsonl')}). Check the imported data."
+                f"{os.path.join(featurized.uri, REJECTED)}). Check the imported data."
             )
     totals = {name: sum(counts.get(f"{name}/{split}", 0) for split in splits) for name in COUNTERS}
     logging.info("Image features: %s", ", ".join(f"{count} {name}" for name, count in totals.items()))

@@ -65,7 +65,7 @@ def import_source(source: Source, data: pathlib.Path, options: ImportOptions) ->
         rejections = [*source.rejections, *(r for result in results for r in result.rejections)]
         manifest = make_manifest(source, number, results, rejections)
         _check_losses(manifest, rejections, options.max_rejected)
-        for name in (sharding.PROGRESS_FOLDER, sharding.RESULTS_FOLDER):
+        for name in sharding.FOLDERS:
             shutil.rmtree(folder / name)
         for stray in folder.glob(".*"):  # of attempts that a runner gave up
             stray.unlink()

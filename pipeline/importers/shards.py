@@ -1,7 +1,8 @@
-"""The Beam pipeline: each element is a list of images, and becomes one TFRecord shard.
+"""The Beam pipeline: each element is the name of a shard, and becomes one TFRecord file.
 
-Only paths and captions travel through Beam. A worker reads, converts and writes its own shard, so memory
-stays flat in the number of images on every runner, and nothing is shuffled.
+What goes into a shard lies beside it, as a plan: of the images nothing travels through Beam, not even their
+names. A worker reads a plan, converts the images and writes the shard, so the job that a runner is handed
+stays small and memory stays flat, however many images there are.
 """
 
 import dataclasses
@@ -9,6 +10,8 @@ import hashlib
 import json
 import os
 import pathlib
+import pickle
+import uuid
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
@@ -19,8 +22,10 @@ from models import features
 from pipeline.importers.images import to_upright_jpeg
 from pipeline.importers.records import SPLITS, BadImage, Entry, Reason, Rejection, stable_hash
 
+PLANS_FOLDER = ".plans"
 PROGRESS_FOLDER = ".progress"
 RESULTS_FOLDER = ".results"
+FOLDERS = (PLANS_FOLDER, PROGRESS_FOLDER, RESULTS_FOLDER)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -88,7 +93,7 @@ def plan_shards(entries: Iterable[Entry], shard_images: int) -> list[Shard]:
 
 
 class WriteShard(beam.DoFn):
-    """Writes one shard and its result. Running it twice gives the same files."""
+    """Name of a shard -> the shard and its result. Running it twice, also at once, gives the same files."""
 
     def __init__(self, folder: str, source: str, span: int, max_pixels: int):
         self._folder = pathlib.Path(folder)
@@ -96,15 +101,17 @@ class WriteShard(beam.DoFn):
         self._source = source
         self._max_pixels = max_pixels
 
-    def process(self, shard: Shard) -> Iterator[str]:
+    def process(self, name: str) -> Iterator[str]:
+        """Writes the shard with this name."""
         import tensorflow as tf
 
+        shard: Shard = pickle.loads((self._folder / PLANS_FOLDER / name).read_bytes())
         rejections: list[Rejection] = []
         images: list[tuple[str, str]] = []
         captions = 0
         # Another attempt at the same shard may be running elsewhere: each writes aside, the rename decides.
         path = self._folder / shard.name
-        aside = self._folder / f".{shard.name}.{os.getpid()}-{id(rejections):x}"
+        aside = self._folder / f".{shard.name}.{uuid.uuid4().hex}"
         # Level 1: JPEG does not shrink, gzip is what the readers of the span expect.
         options = tf.io.TFRecordOptions(compression_type="GZIP", compression_level=1)
         progress = self._folder / PROGRESS_FOLDER / shard.name
@@ -182,8 +189,10 @@ def write_shards(
       max_pixels: see `to_upright_jpeg`.
       beam_args: flags of any Beam runner. Without `--runner`, this process does the work.
     """
-    for name in (PROGRESS_FOLDER, RESULTS_FOLDER):
+    for name in FOLDERS:
         (folder / name).mkdir()
+    for shard in shards:
+        (folder / PLANS_FOLDER / shard.name).write_bytes(pickle.dumps(shard))
     options = PipelineOptions(list(beam_args))
     if options.view_as(StandardOptions).runner in (None, "DirectRunner"):
         # Beam's DirectRunner first looks for the Prism binary, on the network if need be. It does not for
@@ -192,7 +201,7 @@ def write_shards(
     with beam.Pipeline(options=options) as pipeline:
         _ = (
             pipeline
-            | "Shards" >> beam.Create(shards)
+            | "Shards" >> beam.Create([shard.name for shard in shards])
             | "Spread" >> beam.Reshuffle()
             | "Write" >> beam.ParDo(WriteShard(os.path.abspath(folder), source, span, max_pixels))
         )

@@ -8,6 +8,7 @@ import apache_beam as beam
 import numpy as np
 import pytest
 import tensorflow as tf
+from apache_beam.runners.portability.flink_runner import FlinkRunner
 from apache_beam.runners.portability.fn_api_runner.fn_runner import FnApiRunner
 from tfx import types
 from tfx import v1 as tfx
@@ -97,7 +98,7 @@ def featurize(examples: types.Artifact, out: pathlib.Path, store: str, argv: tup
     encoder = tfx.types.standard_artifacts.Model()
     encoder.uri = str(out / "encoder")
     for artifact in (featurized, encoder):
-        pathlib.Path(artifact.uri).mkdir(parents=True)
+        pathlib.Path(artifact.uri).mkdir(parents=True, exist_ok=True)
     config = CONFIG.replace(**changes).to_json()
     executor.featurize(examples, featurized, encoder, config, store, beam.Pipeline(argv=list(argv)))
     return featurized, encoder
@@ -225,6 +226,39 @@ def test_packs_of_a_run_that_died_are_found_again(images, store, tmp_path, monke
     assert len(read(featurized, "train")) == 45
 
 
+def test_a_job_that_fails_goes_on_behind_what_it_has_computed(images, store, tmp_path, monkeypatch):
+    add = feature_store.FeatureWriter.add
+    died = []
+
+    def die_once(writer, digest, row):
+        if digest == hashlib.sha256(images[44]).digest() and not died:
+            died.append(digest)
+            raise MemoryError("as if killed")
+        add(writer, digest, row)
+        writer.flush()
+
+    monkeypatch.setattr(feature_store.FeatureWriter, "add", die_once)
+    raw = raw_examples(tmp_path / "raw", {"train": named(images, 0, 45)})
+    featurized, _ = featurize(raw, tmp_path / "out", store)
+    assert died
+    assert counts(featurized) == (1, 44, 0)
+    assert len(read(featurized, "train")) == 45
+
+
+def test_what_a_killed_attempt_wrote_into_the_same_folder_is_no_part_of_the_next(images, store, tmp_path):
+    """Kubeflow gives a task that is tried again the same folders."""
+    out = tmp_path / "out" / "featurized"
+    raw = raw_examples(tmp_path / "raw", {"train": named(images, 0, 3)})
+    for left in ("Split-train/beam-temp-data_tfrecord-1", "beam-temp-rejected.jsonl-1"):
+        (out / left).mkdir(parents=True)
+        (out / left / "half").write_text("half")
+    with tf.io.TFRecordWriter(str(out / "Split-train" / "data_tfrecord-00001-of-00002.gz"), "GZIP") as writer:
+        writer.write(raw_example("left", images[9]))
+    featurized, _ = featurize(raw, tmp_path / "out", store)
+    assert read(featurized, "train").keys() == named(images, 0, 3).keys()
+    assert {path.name for path in out.iterdir()} == {"Split-train", "rejected.jsonl"}
+
+
 def test_other_formats_are_refused(images, store, tmp_path):
     raw = raw_examples(tmp_path / "raw", {"train": named(images, 0, 1)})
     raw.set_string_custom_property("file_format", "FILE_FORMAT_PARQUET")
@@ -235,8 +269,14 @@ def test_other_formats_are_refused(images, store, tmp_path):
 def test_the_direct_runner_stays_in_this_process(images, store, tmp_path):
     """Beam's DirectRunner would try to download and start Prism."""
     pipeline = beam.Pipeline(argv=["--runner=DirectRunner"])
-    executor._use_this_process(pipeline)
+    assert executor._use_this_process(pipeline)
     assert isinstance(pipeline.runner, FnApiRunner)
+
+
+def test_other_runners_stay_what_they_are():
+    pipeline = beam.Pipeline(argv=["--runner=FlinkRunner", "--flink_master=flink:8081"])
+    assert not executor._use_this_process(pipeline)
+    assert isinstance(pipeline.runner, FlinkRunner)
 
 
 def test_the_component_takes_its_place_in_a_pipeline():

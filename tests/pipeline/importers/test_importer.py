@@ -5,7 +5,9 @@ import hashlib
 import io
 import json
 import pathlib
+import random
 
+import apache_beam as beam
 import pytest
 import tensorflow as tf
 from PIL import Image
@@ -237,6 +239,40 @@ def test_other_beam_flags_reach_the_runner(photos, tmp_path):
     assert files_of(tmp_path / "threads" / "span-0001") == files_of(tmp_path / "plain" / "span-0001")
     with pytest.raises(UserError, match="NoSuchRunner"):
         import_source(read_folder(photos), tmp_path / "none", small(beam_args=("--runner=NoSuchRunner",)))
+
+
+def test_the_job_is_as_small_however_much_is_imported(photos, tmp_path, monkeypatch):
+    jobs = []
+
+    class Recording(beam.Pipeline):
+        def run(self, *args, **kwargs):
+            jobs.append(self.to_runner_api().ByteSize())
+            return super().run(*args, **kwargs)
+
+    monkeypatch.setattr(beam, "Pipeline", Recording)
+    source = read_folder(photos)
+    wordy = [
+        dataclasses.replace(entry, captions=(random.randbytes(50_000).hex(),)) for entry in source.entries
+    ]
+    import_source(source, tmp_path / "few", small())
+    import_source(dataclasses.replace(source, entries=wordy), tmp_path / "all", small())
+    few, many = jobs
+    assert many == pytest.approx(few, abs=500)
+
+
+def test_a_shard_that_a_retried_worker_writes_again_is_the_same(photos, tmp_path):
+    source = read_folder(photos)
+    (shard, *_) = planned = shards.plan_shards(source.entries, 4)
+    folder = tmp_path / "span"
+    folder.mkdir()
+    shards.write_shards(planned, folder, "folder", 1, 10**6, ())
+    before = files_of_shards(folder)
+    list(shards.WriteShard(str(folder), "folder", 1, 10**6).process(shard.name))
+    assert files_of_shards(folder) == before
+
+
+def files_of_shards(folder: pathlib.Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
 def test_shards_are_even_and_stable():
