@@ -23,6 +23,7 @@ import sys
 import tempfile
 import threading
 import time
+from collections.abc import Callable
 from typing import Final
 
 import rich.console
@@ -88,6 +89,14 @@ class Child:
                 self._news.wait(0.05)
         return True
 
+    def wait_until(self, so: Callable[[], bool]) -> None:
+        """Waits until something is so, or the process has ended."""
+        deadline = time.monotonic() + _TIMEOUT_S
+        while not so() and self._process.poll() is None:
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"nothing came of it in {_TIMEOUT_S:.0f} s: {self.lines[-5:]}")
+            time.sleep(0.001)  # another process: there is nothing to wait on but its files
+
     def end(self) -> int:
         """Waits for the end; returns the exit status."""
         return self._process.wait(_TIMEOUT_S)
@@ -133,8 +142,7 @@ class Trial:
     def prepare(self) -> None:
         """One import and one run that nobody disturbs: how long their parts take."""
         child = Child(self._import(0))
-        while not list(self._data.glob(".importing-*")) and not list(self._data.glob("span-*")):
-            time.sleep(0.01)
+        child.wait_until(lambda: self._is_importing(set()))
         began = time.monotonic()
         _expect(child.end(), child)
         self._import_s = time.monotonic() - began
@@ -145,8 +153,8 @@ class Trial:
 
     def round(self, number: int) -> None:
         """Kills an import, a run and a gc, and lets a run end."""
-        self._kill_import(number)
-        import_source(scenes.make_source(*_NEW, seed=_SEED + number), self._data, ImportOptions())
+        if not self._kill_import(number):
+            import_source(scenes.make_source(*_NEW, seed=_SEED + number), self._data, ImportOptions())
         self._kill_run(number)
         self._kill_gc(number)
         began = time.monotonic()
@@ -161,12 +169,12 @@ class Trial:
             self.failures.append(f"round {number}: left behind: {', '.join(map(str, debris))}")
         self._check(number, "run", f"ended well: {run.state}, {time.monotonic() - began:.0f} s")
 
-    def _kill_import(self, number: int) -> None:
+    def _kill_import(self, number: int) -> bool:
+        """Returns whether the span is there all the same."""
         share = self._random.random()
         child = Child(self._import(number))
         before = set(self._data.glob("span-*"))
-        while not list(self._data.glob(".importing-*")) and set(self._data.glob("span-*")) == before:
-            time.sleep(0.001)
+        child.wait_until(lambda: self._is_importing(before))
         killed = child.kill_after(share * self._import_s)
         there = set(self._data.glob("span-*")) != before
         self._check(
@@ -176,6 +184,10 @@ class Trial:
             + ("" if killed else ", had ended")
             + (", span there" if there else ""),
         )
+        return there
+
+    def _is_importing(self, before: set[pathlib.Path]) -> bool:
+        return any(self._data.glob(".importing-*")) or set(self._data.glob("span-*")) != before
 
     def _kill_run(self, number: int) -> None:
         node, share = self._random.choice(list(self._node_seconds)), self._random.random()

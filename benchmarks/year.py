@@ -27,24 +27,17 @@ import tempfile
 import time
 from typing import Final
 
-import apache_beam as beam
 import numpy as np
 import rich.console
-from apache_beam.options.pipeline_options import PipelineOptions
-from tfx.utils import io_utils
 
 from benchmarks import tiny, weeks
-from components.span_example_gen import records
-from components.span_example_gen.judge import Judge
-from components.span_example_gen.served_model import ServedModel
-from components.span_example_gen.spans import find
 from models.features import CAPTION_OUTPUT, IMAGE_BYTES_INPUT, SERVING_SIGNATURE
 from models.metrics.cider_d import cider_d
 from models.metrics.tokenizer import tokenize
-from pipeline import configs_by_name, quiet, releases, run_pipeline, runs
+from pipeline import quiet, releases, run_pipeline, runs
 from pipeline.config import PipelineConfig
 from pipeline.continuous import spans as arrived
-from pipeline.continuous import transitions, triggers
+from pipeline.continuous import transitions, triggers, work
 from pipeline.continuous.config import TriggerConfig
 from pipeline.continuous.state import Asked, Ending, Running, State
 from pipeline.errors import UserError
@@ -54,7 +47,6 @@ from pipeline.retention import collection, usage
 from pipeline.retention.plan import Limits
 from serving.saved_model import SavedModel
 
-_SCHEMA: Final = pathlib.Path(configs_by_name.__file__).parent / "schemas" / "raw" / "schema.pbtxt"
 _BEGIN: Final = datetime.datetime(2026, 1, 5, 12, tzinfo=datetime.UTC)  # a Monday
 _TRIGGERS: Final = TriggerConfig(cron="0 3 1 */2 *", timezone="UTC", on_drift=True)
 _COUNTS: Final = (40, 8)  # train and eval pictures a week
@@ -147,7 +139,7 @@ class Year:
         began, worked = time.monotonic(), _processor_seconds()
         now = _BEGIN + datetime.timedelta(weeks=week.number - 1)
         weeks.write(week, self._data, _FIRST_COUNTS if week.number == 1 else _COUNTS, self._seed)
-        self._judge()
+        work.judge(self._config(), str(self._data), self._paths.root)
         spans = arrived.look(str(self._data), self._paths.spans)
         why = triggers.decide(self._state, spans, now).why
         outcome = self._run(why, spans, now) if why else ""
@@ -171,19 +163,6 @@ class Year:
             time.monotonic() - began,
             _processor_seconds() - worked,
         )
-
-    def _judge(self) -> None:
-        """Judges the new span by itself, as the next run would."""
-        there = find(str(self._data))
-        judge = Judge(
-            self._config().spans,
-            io_utils.SchemaReader().read(str(_SCHEMA)),
-            ServedModel.find(self._paths.serving),
-            self._paths.spans,
-            beam.Pipeline(options=PipelineOptions(["--runner=DirectRunner", "--allow_unsafe_triggers"])),
-        )
-        *before, new = records.read(self._paths.spans, there)
-        judge.judge(new.span, [each for each in before if each.state == records.ACCEPTED])
 
     def _run(self, why: str, spans: list[arrived.Span], now: datetime.datetime) -> str:
         running = Running(why, now, "", spans=tuple(span.digest for span in spans))
