@@ -181,7 +181,7 @@ def _learn(config: PipelineConfig, values: Values, world: World, paths: Paths, b
             fingerprint.of_file(config.corpus.word_vectors),
         ),
         **_given(baseline, config.corpus.vocabulary != "rebuild"),
-    )
+    ).with_id("Transform")
     trainer = CaptionTrainer(
         examples=transform.outputs["transformed_examples"],
         transform_graph=transform.outputs["transform_graph"],
