@@ -107,7 +107,7 @@ def test_every_parameter_reaches_a_task(spec: pipeline_spec_pb2.PipelineSpec):
 
 def test_a_run_may_choose_any_start(spec: pipeline_spec_pb2.PipelineSpec):
     """The config has `train.start=cold`; another may come when a run is started."""
-    for task in ("CaptionTransform", "Trainer"):
+    for task in ("Transform", "Trainer"):
         assert "baseline" in spec.root.dag.tasks[task].inputs.artifacts
 
 
