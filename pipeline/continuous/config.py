@@ -36,7 +36,8 @@ class TriggerConfig(Config):
       timezone: that `cron` is read in, as `Europe/Berlin`; empty: the machine's.
       missed: a time that passed while nobody could run is made up `once`, however many passed, or
         it is let go: `skip`.
-      on_new_span: start for spans that were not tried yet.
+      on_new_span: start for spans that were not tried yet, and when a person has accepted or refused one that
+        was.
       min_new_spans, min_new_images: so many of them must be there, with so many images together.
       on_drift: start for a span, judged and not tried to the end, that has drifted, however small it is.
       poll_s: longest time between two looks at the clock and the data folder, in seconds.

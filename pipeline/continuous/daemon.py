@@ -21,6 +21,7 @@ from pipeline.continuous.options import check
 from pipeline.continuous.scheduler import Scheduler, World
 from pipeline.continuous.state import Asked, Schedule, State
 from pipeline.continuous.systemd import unit as systemd_unit
+from pipeline.paths import Paths
 
 __all__ = ["Options", "delete", "describe", "list_lines", "pause", "resume", "run", "systemd_unit"]
 
@@ -83,7 +84,7 @@ def describe(root: str) -> dict[str, Any]:
     schedule = Schedule(root)
     state = schedule.read()
     try:
-        decision = triggers.decide(state, spans_.look(state.asked.data, str(schedule.root / "spans")), _now())
+        decision = triggers.decide(state, spans_.look(state.asked.data, Paths(root).spans), _now())
     except OSError as error:
         decision = triggers.Decision("", (f"The data folder cannot be read: {error}.",))
     return {

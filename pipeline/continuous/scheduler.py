@@ -107,10 +107,12 @@ class Scheduler:
         self._said = ()
 
     def _judge(self, digests: tuple[str, ...]) -> None:
-        self._schedule.change(lambda state: transitions.looked_at(state, digests))
         log = self._log("judge")
         status = self._world.judge(log)
-        if status and not self._world.stop.is_set():
+        if self._world.stop.is_set():
+            return
+        self._schedule.change(lambda state: transitions.looked_at(state, digests))
+        if status:
             self._world.say(
                 f"New spans could not be judged before a run, so the next run does that: see {log}"
             )
@@ -147,7 +149,7 @@ class Scheduler:
         return state
 
     def _spans(self, state: State) -> list[Span]:
-        return spans_.look(state.asked.data, str(self._schedule.root / "spans"))
+        return spans_.look(state.asked.data, self._paths.spans)
 
     def _say_once(self, sentences: tuple[str, ...]) -> None:
         if sentences != self._said:

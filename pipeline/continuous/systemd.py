@@ -39,7 +39,7 @@ def unit(options: Options) -> str:
 Description=Captioner: retrains in {_literal(str(root))}
 
 [Service]
-ExecStart={" ".join(_quoted(word) for word in _command(options))}
+ExecStart={" ".join(_quoted(word) for word in command(options))}
 WorkingDirectory={_literal(os.getcwd())}
 # For env:NAME of --notify-webhook; need not be there.
 EnvironmentFile=-{variables}
@@ -54,7 +54,7 @@ WantedBy=default.target
 """
 
 
-def _command(options: Options) -> list[str]:
+def command(options: Options) -> list[str]:
     """The command that makes this schedule, without what is so by default."""
     defaults = _values(Options("", "", ""))
     flags = {"--on-new-span": options.triggers.on_new_span, "--on-drift": options.triggers.on_drift}

@@ -100,7 +100,11 @@ def cron_due(asked: TriggerConfig, state: State, now: datetime.datetime) -> Answ
 
 
 def new_span(asked: TriggerConfig, state: State, spans: Sequence[Span]) -> Answer:
-    """Whether enough spans are there that were not tried, or were refused then and are accepted now."""
+    """Whether enough spans are there that were not tried, or a person has said something of one that was."""
+    changed = [span for span in spans if _changed(span, state)]
+    if changed:
+        said = " ".join(f"Span {span.number} is {span.state} since the last run." for span in changed)
+        return Answer(True, said)
     arriving = [span for span in spans if span.missing]
     fresh = [span for span in spans if not span.missing and _is_new(span, state)]
     images = sum(span.images or 0 for span in fresh)
@@ -130,7 +134,7 @@ def drift(state: State, spans: Sequence[Span]) -> Answer:
     unjudged = [span for span in fresh if span.state == NEW and span.digest not in state.looked_at]
     if unjudged:
         digests = tuple(span.digest for span in unjudged)
-        return Answer(False, f"{describe(unjudged)} to be judged for drift.", unjudged=digests)
+        return Answer(False, f"To be judged for drift first: {describe(unjudged)}.", unjudged=digests)
     return Answer(False, "No drift that was not learned from.")
 
 
@@ -143,10 +147,12 @@ def describe(spans: Sequence[Span]) -> str:
 
 
 def _is_new(span: Span, state: State) -> bool:
-    then = state.tried.get(span.digest)
-    if span.state == REFUSED:
-        return False
-    return then is None or (then == REFUSED and span.state in (ACCEPTED, NEW))
+    return span.digest not in state.tried and span.state != REFUSED
+
+
+def _changed(span: Span, state: State) -> bool:
+    """The component judges a span once, so this is a person's word: it is learned from now, or no more."""
+    return {span.state, state.tried.get(span.digest)} == {ACCEPTED, REFUSED}
 
 
 def local(moment: datetime.datetime) -> str:

@@ -6,7 +6,7 @@ import pathlib
 import pytest
 
 from pipeline import runs
-from pipeline.continuous import daemon, locks
+from pipeline.continuous import daemon, locks, spans
 from pipeline.continuous.config import INTERRUPTED, RetryConfig
 from pipeline.continuous.state import NoScheduleError
 from tests.pipeline.continuous.conftest import MONDAY, Trial, write_record, write_span
@@ -106,9 +106,11 @@ def test_a_refused_span_is_named_and_tried_again_when_a_person_accepts_it(make_t
     assert (span["span"], span["state"], span["reasons"]) == (1, "refused", ["Captions are of other photos."])
     assert "Span 1 is refused: Captions are of other photos." in trial.told[0]["text"]
     trial.during = lambda: None
-    write_record(trial.root, 1, digest[0], "accepted")
-    trial.pass_time(hours=1)
-    assert len(trial.ran) == 2
+    for word in ("accepted", "refused"):
+        write_record(trial.root, 1, digest[0], word)
+        trial.pass_time(hours=2)
+        assert trial.told[-1]["why"] == f"Span 1 is {word} since the last run."
+    assert len(trial.ran) == 3
 
 
 @pytest.mark.parametrize("drifted", [True, False])
@@ -118,7 +120,7 @@ def test_new_spans_are_judged_at_once_and_drift_starts_the_run_that_few_images_w
     trial = make_trial(on_new_span=True, min_new_images=1000, on_drift=True)
 
     def judge() -> int:
-        (digest,) = trial.state.looked_at
+        (digest,) = (span.digest for span in spans.look(str(trial.data), trial.paths.spans))
         drift = [{"feature": "caption_words", "drifted": drifted}]
         write_record(trial.root, 1, digest, "accepted", warnings=["Captions are longer."], drift=drift)
         judged.append(digest)

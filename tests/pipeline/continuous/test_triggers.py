@@ -72,8 +72,10 @@ def test_a_clock_that_was_set_back_stops_nothing():
         ([Span(1, "tried", 10)], ""),
         ([Span(1, "a", 10, state="refused")], ""),
         ([Span(1, "a", 10, missing=2)], ""),
-        ([Span(1, "was refused", 10, state="accepted")], "Span 1 is new, 10 images."),
+        ([Span(1, "was refused", 10, state="accepted")], "Span 1 is accepted since the last run."),
         ([Span(1, "was refused", 10, state="refused")], ""),
+        ([Span(1, "tried", 10, state="refused")], "Span 1 is refused since the last run."),
+        ([Span(1, "tried", 10, state="accepted")], ""),
     ],
 )
 def test_a_span_is_new_until_a_run_came_to_its_end_with_it(spans: list[Span], why: str):

@@ -1,5 +1,6 @@
 """New spans judged in a process of its own, for real."""
 
+import dataclasses
 import pathlib
 import subprocess
 import sys
@@ -9,6 +10,8 @@ import pytest
 
 from pipeline.continuous import child, spans, work
 from pipeline.continuous.options import Options
+from pipeline.importers import scenes
+from pipeline.importers.importer import ImportOptions, import_source
 from tests.e2e.conftest import import_scenes
 
 
@@ -16,10 +19,16 @@ def test_new_spans_are_judged_as_a_run_does_and_drift_is_found(tmp_path: pathlib
     data, root, log = tmp_path / "data", tmp_path / "root", tmp_path / "log"
     import_scenes(data, (30, 10, 0), seed=3)
     options = Options("demo", str(data), str(root), ("spans.drift_threshold=0.5",))
-    judge = child.command(options, "judge")
-    assert child.follow(judge, log, threading.Event(), 60) == 0, log.read_text()
-    (first,) = spans.look(str(data), str(root / "spans"))
+    source = scenes.make_source(30, 10, 0, seed=4)
+    wordy = [
+        dataclasses.replace(e, captions=tuple(f"{text} " * 4 for text in e.captions)) for e in source.entries
+    ]
+    import_source(dataclasses.replace(source, entries=wordy), data, ImportOptions())
+    assert child.follow(child.command(options, "judge"), log, threading.Event(), 60) == 0, log.read_text()
+    first, second = spans.look(str(data), str(root / "spans"))
     assert (first.state, first.drifted) == (spans.ACCEPTED, False)
+    assert (second.state, second.drifted) == (spans.ACCEPTED, True)
+    assert any("words" in warning for warning in second.warnings)
 
 
 def test_while_a_run_is_under_way_nothing_is_judged(
