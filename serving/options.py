@@ -201,7 +201,7 @@ _FLAGS: Final = (
         float,
         0,
     ),
-    _Flag(_WATCHING, "--request-log-bytes", "request_log_bytes", "of a file, about", "N", int, 1),
+    _Flag(_WATCHING, "--request-log-bytes", "request_log_bytes", "largest file", "N", int, 1),
     _Flag(
         _WATCHING,
         "--request-log-files",

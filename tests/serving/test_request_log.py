@@ -6,6 +6,8 @@ import io
 import json
 import pathlib
 import random
+import subprocess
+import sys
 import threading
 
 import grpc
@@ -257,6 +259,30 @@ def test_a_folder_that_was_removed_is_made_again(tmp_path):
     (tmp_path / "log").rmdir()
     files.append(line(2.0))
     assert [image.time for image in images_of(tmp_path / "log")] == [2.0]
+
+
+def test_a_killed_server_leaves_whole_lines(tmp_path):
+    """Killed in the middle of writing, five times; each goes on with a file of its own."""
+    script = (
+        "import pathlib, sys\n"
+        "from serving.request_log_files import LogFiles\n"
+        "files = LogFiles(pathlib.Path(sys.argv[1]), 1 << 20, 100)\n"
+        "while True:\n"
+        "    files.append(sys.argv[2].encode() + b'\\n')\n"
+    )
+
+    def has(size: int) -> bool:
+        return len(text_of(tmp_path)) > size
+
+    for _ in range(5):
+        enough = len(text_of(tmp_path)) + 50_000
+        with subprocess.Popen([sys.executable, "-c", script, str(tmp_path), row().to_json()]) as server:
+            support.wait_until(functools.partial(has, enough))
+            server.kill()
+    found = logged_image.read(tmp_path, days=1)
+    assert found.unreadable == 0
+    assert len(found.images) > 5 * 50_000 // len(line())
+    assert set(found.images) == {row()}
 
 
 # Nobody waits for it.

@@ -10,8 +10,10 @@ from components.drift import statistics
 from components.evaluator.records import ImageRecord, Record
 from models import features as names
 from pipeline.report import skew
+from serving.client import CaptionClient
 from serving.logged_image import DAY_S, LoggedImage
 from serving.request_log_files import LogFiles
+from tests.serving import support
 
 VERSION = 17
 NOON = 1_767_268_800.0  # 2026-01-01 12:00 UTC
@@ -155,6 +157,25 @@ def test_a_log_without_images(tmp_path, trained, captions):
     (tmp_path / "requests-1-a.jsonl").write_text("garbage\nhalf")
     found = skew.measure(tmp_path, trained, captions, THRESHOLD)
     assert (found.images, found.unreadable) == (0, 1)
+
+
+def test_the_log_of_a_server_is_read(tmp_path):
+    """From a request to the report: a picture of 40 x 30 that is captioned "v1: 40 x 30"."""
+    (tmp_path / "models").mkdir()
+    support.save_model(tmp_path / "models", 1)
+    settings = {"request_log": str(tmp_path / "log"), "request_log_sample": 1.0}
+    with support.server_in_thread(tmp_path / "models", **settings) as address:
+        support.wait_ready(address)
+        with CaptionClient(address) as client:
+            client.caption([support.jpeg(40, 30)] * 32)
+    learned = statistics.collect([{"width": [500.0], "height": [375.0]}] * 400)
+    judged = {1: ["v1: 40 x 30"] * 400}
+    found = by_title(skew.measure(tmp_path / "log", learned, judged, THRESHOLD))
+    assert {title: (row.served.images, row.served.mean, row.skewed) for title, row in found.items()} == {
+        "image width in pixels": (32, 40.0, True),
+        "image height in pixels": (32, 30.0, True),
+        "words a caption": (32, 4.0, False),
+    }
 
 
 def test_captions_by_version():
