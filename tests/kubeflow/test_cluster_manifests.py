@@ -1,4 +1,4 @@
-"""What a cluster needs besides Kubeflow Pipelines: volume, rights, schedule, and the server beside the runs."""
+"""What a cluster needs besides Kubeflow Pipelines: volume, rights, schedule, the server beside the runs."""
 
 import argparse
 import pathlib
@@ -26,7 +26,9 @@ every_folder = pytest.mark.parametrize("folder", FOLDERS)
 
 def pods(folder):
     """Pod specs by the name of what makes them."""
-    templates = {found["metadata"]["name"]: found["spec"]["template"] for found in objects(folder, "Deployment")}
+    templates = {
+        found["metadata"]["name"]: found["spec"]["template"] for found in objects(folder, "Deployment")
+    }
     for found in objects(folder, "CronJob"):
         templates[found["metadata"]["name"]] = found["spec"]["jobTemplate"]["spec"]["template"]
     return {name: template["spec"] for name, template in templates.items()}
@@ -41,7 +43,9 @@ def mounts(folder, pod):
     """Mount path -> mount, with the volume in it, of the pod's container."""
     spec = pods(folder)[pod]
     volumes = {volume["name"]: volume for volume in spec["volumes"]}
-    return {mount["mountPath"]: volumes[mount["name"]] | mount for mount in spec["containers"][0]["volumeMounts"]}
+    return {
+        mount["mountPath"]: volumes[mount["name"]] | mount for mount in spec["containers"][0]["volumeMounts"]
+    }
 
 
 def cluster(overlay):
@@ -98,7 +102,9 @@ def test_pods_run_as_the_user_of_the_image(folder):
 def test_the_images_are_ours_and_have_a_version(folder):
     for spec in pods(folder).values():
         for found in spec["containers"]:
-            assert re.fullmatch(r"(registry\.example\.com/)?captioner(-gpu)?:(?!latest)[\w.-]+", found["image"])
+            assert re.fullmatch(
+                r"(registry\.example\.com/)?captioner(-gpu)?:(?!latest)[\w.-]+", found["image"]
+            )
 
 
 @every_overlay
@@ -145,7 +151,9 @@ def test_the_server_serves_what_runs_push(overlay, tmp_path):
     mounted = mounts(overlay, "captioner")["/models"]
     assert mounted["persistentVolumeClaim"] == {"claimName": CLAIM, "readOnly": True}
     assert mounted["readOnly"] is True
-    on_volume = pathlib.PurePath(mounted["subPath"]) / pathlib.PurePath(model.base_path).relative_to("/models")
+    on_volume = pathlib.PurePath(mounted["subPath"]) / pathlib.PurePath(model.base_path).relative_to(
+        "/models"
+    )
     assert str(on_volume) == "serving/captioner"
     # Else the kubelet makes the folder, and it is root's.
     (workbench,) = pods(overlay)["captioner-workbench"]["containers"]
