@@ -18,7 +18,14 @@ BETWEEN_PACKAGES = {
     "components.caption_meter": ("models", "serving"),
     "components.serving_validator": ("models", "serving"),
     "serving": ("models.features",),
-    "pipeline": ("components", "serving", "models.config", "models.features", "models.metrics"),
+    "pipeline": (
+        "components",
+        "serving",
+        "models.config",
+        "models.features",
+        "models.metrics",
+        "models.settings",
+    ),
 }
 
 # What the parts of `models` may import of each other; every part may import itself and these:
