@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
-from pipeline import kubeflow_local
+from pipeline import kubeflow_entrypoint, kubeflow_local
 from pipeline.errors import UserError
 
 SCHEMA = {"instanceSchema": "title: tfx.Model\ntype: object\n"}
@@ -151,6 +151,24 @@ def test_a_failing_task_ends_the_run_and_its_log_is_named(tmp_path: pathlib.Path
         kubeflow_local.run(package, {}, tmp_path)
     log = pathlib.Path(str(error.value).rpartition("Its log is ")[2])
     assert log.read_text(encoding="utf-8") == "no such bucket\n"
+
+
+def test_a_task_that_fails_in_this_process_leaves_its_traceback(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+):
+    def main(arguments: list[str]) -> None:
+        print("looking at", *arguments)
+        raise FileNotFoundError("no model in /mnt/captioner")
+
+    monkeypatch.setattr(kubeflow_entrypoint, "main", main)
+    task = {"image": "a/b:1", "command": list(kubeflow_entrypoint.COMMAND), "args": ["the model"]}
+    package = write(tmp_path, pipeline({"container": task}))
+    with pytest.raises(UserError, match=r"First failed: no model in /mnt/captioner\. Its log is ") as error:
+        kubeflow_local.run(package, {}, tmp_path, in_process=True)
+    log = pathlib.Path(str(error.value).rpartition("Its log is ")[2]).read_text(encoding="utf-8")
+    assert "looking at the model" in log
+    assert "Traceback" in log
+    assert "FileNotFoundError: no model in /mnt/captioner" in log
 
 
 def test_a_property_that_the_backend_cannot_store_fails_here_too(tmp_path: pathlib.Path):
