@@ -46,6 +46,7 @@ class Counts:
 
     def beside(self, other: "Counts") -> None:
         """Adds features of `other` that were counted of the same images, or of some of them."""
+        self.images = max(self.images, other.images)
         for name, buckets in other.buckets.items():
             self.buckets[name], self.moments[name] = buckets, other.moments[name]
 

@@ -49,12 +49,12 @@ class Shard:
 
 
 def shards(span: Span) -> list[Shard]:
-    """The shards of a span with what its manifest says of them."""
-    digests = {
-        shard["file"]: shard["sha256"]
-        for split in span.manifest().get("splits", {}).values()
-        for shard in split.get("shards", [])
-    }
+    """The shards of a span with what its manifest says of them, if it can be read."""
+    try:
+        listed = span.listed()
+    except ValueError:  # `checks.files` says so
+        listed = {}
+    digests = {name: file.sha256 for name, file in listed.items()}
     return [Shard(os.path.join(span.folder, name), digests.get(name, "")) for name, _ in span.shards]
 
 

@@ -11,7 +11,7 @@ import json
 import os
 import re
 from collections.abc import Iterable, Mapping
-from typing import Any, Final
+from typing import Final
 
 from apache_beam.io.filesystem import FileMetadata
 from apache_beam.io.filesystems import FileSystems
@@ -54,14 +54,37 @@ class Span:
         """Files of a split, in order; none if the span has no such split."""
         return [os.path.join(self.folder, name) for name, _ in self.shards if split_of(name) == split]
 
-    def manifest(self) -> dict[str, Any]:
-        """What the importer wrote of it; empty where there is no manifest, or none that can be read."""
-        try:
-            with fileio.open(os.path.join(self.folder, MANIFEST)) as file:
-                content = json.loads(file.read())
-        except (OSError, ValueError, fileio.NotFoundError):
+    def listed(self) -> dict[str, "Listed"]:
+        """What the manifest says of each file of `SPLITS`; nothing where there is no manifest.
+
+        Raises:
+          ValueError: it is not one that importers write.
+        """
+        path = os.path.join(self.folder, MANIFEST)
+        if not fileio.exists(path):
             return {}
-        return content if isinstance(content, dict) else {}
+        with fileio.open(path, "rb") as file:
+            text = file.read()
+        try:
+            splits = json.loads(text)["splits"]
+            return {
+                shard["file"]: Listed(int(shard["bytes"]), str(shard["sha256"]), int(shard["images"]))
+                for split in SPLITS
+                for shard in splits[split]["shards"]
+            }
+        except (ValueError, KeyError, TypeError) as error:
+            raise ValueError(
+                f"{MANIFEST} is not one that importers write ({type(error).__name__}: {error})"
+            ) from error
+
+
+@dataclasses.dataclass(frozen=True)
+class Listed:
+    """A file as the manifest has it: size in bytes, hex digest, number of images."""
+
+    size: int
+    sha256: str
+    images: int
 
 
 def split_of(shard: str) -> str:

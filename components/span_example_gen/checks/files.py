@@ -4,26 +4,23 @@ from components.span_example_gen.checks.found import Found, share
 from components.span_example_gen.config import SpansConfig
 from components.span_example_gen.inspection import Findings
 from components.span_example_gen.reading import IMAGES, OTHER_HASH, UNREADABLE
-from components.span_example_gen.spans import SPLITS, TRAIN, Span
+from components.span_example_gen.spans import TRAIN, Span
 
 
 def check_manifest(span: Span) -> Found:
     """Compares the files, by name and size, with what the importer wrote of them. Reads no shard."""
     sizes = dict(span.shards)
-    listed = [
-        shard
-        for split, content in span.manifest().get("splits", {}).items()
-        if split in SPLITS
-        for shard in content.get("shards", [])
-    ]
+    try:
+        listed = span.listed()
+    except ValueError as error:
+        return Found((f"{error}.",))
     reasons = []
-    for shard in listed:
-        name, size = shard["file"], shard["bytes"]
+    for name, file in listed.items():
         if name not in sizes:
-            reasons.append(f"{name} is missing: the manifest has it, with {shard['images']} images.")
-        elif sizes[name] != size:
-            reasons.append(f"{name} has {sizes[name]} bytes; the manifest says {size}.")
-    strange = sorted(sizes.keys() - {shard["file"] for shard in listed}) if listed else []
+            reasons.append(f"{name} is missing: the manifest has it, with {file.images} images.")
+        elif sizes[name] != file.size:
+            reasons.append(f"{name} has {sizes[name]} bytes; the manifest says {file.size}.")
+    strange = sorted(sizes.keys() - listed.keys()) if listed else []
     reasons += [f"{name} is not in the manifest: it was not imported with this span." for name in strange]
     if not sizes:
         reasons.append("It is empty: there is no file of the train or eval split.")

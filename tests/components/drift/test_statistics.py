@@ -102,6 +102,15 @@ def test_merged_parts_are_the_whole() -> None:
     assert merged.datasets[0].num_examples == 100
 
 
+def test_features_counted_of_some_of_the_images_stand_beside_the_others() -> None:
+    counts = statistics.Counts.of(statistics.collect(images(1, 4)))
+    counts.beside(statistics.Counts.of(statistics.collect([{"brightness": [9.0]}] * 3)))
+    assert counts.statistics().datasets[0].num_examples == 4
+    assert numbers_of(counts.statistics(), "brightness").common_stats.num_missing == 1
+    counts.beside(statistics.Counts.of(statistics.collect([{"feature_mean": [9.0]}] * 6)))
+    assert numbers_of(counts.statistics(), "width").common_stats.num_missing == 2
+
+
 def test_nothing_merged_is_nothing() -> None:
     assert statistics.merge([]).datasets[0].num_examples == 0
 

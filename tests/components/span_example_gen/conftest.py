@@ -12,12 +12,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from apache_beam.runners.portability.fn_api_runner.fn_runner import FnApiRunner
-from google.protobuf import text_format
 from PIL import Image
-from tensorflow_metadata.proto.v0 import schema_pb2
 from tfx.types import standard_artifacts
 
-from components.span_example_gen import executor
+from components.span_example_gen.component import SpanExampleGen
 from components.span_example_gen.config import SpansConfig
 from models import encoder_identity, features
 
@@ -193,23 +191,23 @@ class Place:
         self.examples.uri = str(self.root / "examples")
         judgements = standard_artifacts.ExampleAnomalies()
         judgements.uri = str(self.root / "judgements")
-        executor.generate(
-            schema,
-            self.examples,
-            judgements,
-            str(self.data),
-            str(self.records),
-            str(self.serving),
-            SpansConfig(**options).to_json(),
-            spans,
-            beam.Pipeline(runner=FnApiRunner()),
+        SpanExampleGen.test_call(
+            schema=schema,
+            examples=self.examples,
+            judgements=judgements,
+            data_dir=str(self.data),
+            records_dir=str(self.records),
+            serving_dir=str(self.serving),
+            config=SpansConfig(**options).to_json(),
+            spans=spans,
+            beam_pipeline=beam.Pipeline(runner=FnApiRunner()),
         )
         return json.loads((self.root / "judgements/judgements.json").read_text())
 
-    def good_span(self, number: int, images: int = 40) -> None:
-        """Writes a span of new pictures, a quarter of them to judge by."""
-        made = pictures(1000 * number, images)
-        write_span(self.data, number, made[images // 4 :], made[: images // 4])
+    def good_span(self, number: int, **changes) -> pathlib.Path:
+        """Writes a span of 40 new pictures, a quarter of them to judge by."""
+        made = pictures(1000 * number, 40)
+        return write_span(self.data, number, made[10:], made[:10], **changes)
 
 
 @pytest.fixture
@@ -222,7 +220,3 @@ def place(tmp_path: pathlib.Path) -> Place:
 def served(tmp_path: pathlib.Path, grey_model: pathlib.Path) -> Place:
     """With the model in service."""
     return Place(tmp_path, grey_model)
-
-
-def read_schema() -> schema_pb2.Schema:
-    return text_format.Parse(SCHEMA.read_text(), schema_pb2.Schema())
