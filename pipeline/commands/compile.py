@@ -51,6 +51,10 @@ def run(args: argparse.Namespace) -> int:
 
     if not args.output.endswith((".yaml", ".yml")):
         raise UserError(f"--output must end in .yaml, as Kubeflow Pipelines takes it; got {args.output}")
+    if not {":", "@"} & set(args.image.rpartition("/")[2]):
+        raise UserError(
+            f"--image needs a tag or a digest, or a task may run other code than the next; got {args.image}"
+        )
     config = override(configs_by_name.load(args.config), args.assignments)
     cluster = KubeflowConfig.read(args.cluster) if args.cluster else KubeflowConfig()
     print("loading TFX (about half a minute)", file=sys.stderr, flush=True)

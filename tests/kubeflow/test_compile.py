@@ -258,4 +258,7 @@ def test_the_command_says_what_it_needs(tmp_path: pathlib.Path, capsys: pytest.C
     assert "--output must end in .yaml" in capsys.readouterr().err
     assert cli.main([*common, str(tmp_path / "p.yaml"), "--cluster", str(tmp_path / "no.yaml")]) == 1
     assert "no.yaml cannot be read" in capsys.readouterr().err
+    common[common.index("a/b:1")] = "registry:5000/a/b"
+    assert cli.main([*common, str(tmp_path / "p.yaml")]) == 1
+    assert "--image needs a tag or a digest" in capsys.readouterr().err
     assert not list(tmp_path.iterdir())
