@@ -24,6 +24,8 @@ INSTALL_REQUIRES = [
     "vl-convert-python>=1.7",
     "scipy>=1.14",
     "aiohttp>=3.11",
+    "apscheduler>=3.11,<4",
+    "requests>=2.32",
     "imagesize>=2.0",
     "prometheus-client>=0.22",
 ]
