@@ -1,4 +1,4 @@
-"""Fingerprints of what TFX's cache cannot see: our source code, and the data as a whole."""
+"""Fingerprints of what TFX's cache cannot see: our source code, and large files."""
 
 import hashlib
 import pathlib
@@ -59,12 +59,6 @@ def of_file(path: str) -> str:
     """Fingerprint of a large file by size and time, empty for what is not a file."""
     file = pathlib.Path(path)
     return f"{file.stat().st_size} {file.stat().st_mtime_ns}" if file.is_file() else ""
-
-
-def of_data(data: str) -> str:
-    """Fingerprint of every shard of every span under `data` by name, size and time."""
-    shards = sorted(pathlib.Path(data).glob("span-*/*.tfrecord.gz"))
-    return _digest(f"{shard.relative_to(data)} {of_file(str(shard))}" for shard in shards)
 
 
 def of_texts(*texts: str) -> str:

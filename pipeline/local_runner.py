@@ -73,7 +73,7 @@ class LocalRunner:
                 ).launch()
             except Exception as error:
                 logging.error("%s failed", name, exc_info=True)
-                raise NodeError(name, f"{name} failed: {_root_cause(error)}") from error
+                raise NodeError(name, f"{name} failed: {root_cause(error)}") from error
             state = self._state(connection, name)
             if state not in _DONE:
                 raise NodeError(
@@ -127,7 +127,7 @@ def _outputs(handle: Any, execution: Any) -> Iterator[tuple[str, Any]]:
             yield name, artifact
 
 
-def _root_cause(error: BaseException) -> str:
+def root_cause(error: BaseException) -> str:
     """The sentence of what went wrong, without the layers of wrapping around it."""
     while error.__cause__ is not None or (error.__context__ is not None and not str(error)):
         error = error.__cause__ or error.__context__  # type: ignore[assignment]

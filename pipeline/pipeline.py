@@ -241,8 +241,13 @@ def _pipeline(config: PipelineConfig, paths: Paths, nodes: list[Any]) -> tfx.dsl
         ),
         components=nodes,
         enable_cache=True,
-        beam_pipeline_args=[*_BEAM_ARGS, *config.beam_args],
+        beam_pipeline_args=beam_args(config),
     )
+
+
+def beam_args(config: PipelineConfig) -> list[str]:
+    """Returns the flags of every Beam pipeline of a run."""
+    return [*_BEAM_ARGS, *config.beam_args]
 
 
 def _schema(name: str) -> Any:

@@ -112,26 +112,35 @@ class _Running:
         from components.baseline import plan
         from components.pusher.component import rolled_back
         from components.span_example_gen import executor as span_example_gen
-        from pipeline import local_runner
+        from pipeline import judging, local_runner
         from pipeline import pipeline as wiring
 
         config, encoder_version = prepare(self._config)
         self._keep(encoder=encoder_version)
+        paths = self._paths
+        with releases.changing(paths):
+            pass  # what a killed command had begun is done before anything is planned
+        try:
+            judged = judging.judge_new(config, self._data, paths)
+        except Exception as error:
+            reason = local_runner.root_cause(error)
+            raise UserError(f"the new spans could not be judged: {reason}") from error
+        for record in judged:
+            for reason in record.reasons:
+                self._console.print(f"span {record.span} is refused: {reason}", style="red", markup=False)
+        spans = span_example_gen.identify(self._data, paths.spans)
         everything = fingerprint.of_texts(
             # How it is computed, tried and pushed does not change what is computed.
             config.replace(beam_args=(), validator=ValidatorConfig(), push=PushConfig()).to_json(),
             encoder_version,
-            fingerprint.of_data(self._data),
+            spans,
             fingerprint.of_trainer(),
             fingerprint.of_sources((*fingerprint.EVALUATOR_SOURCES, *fingerprint.VALIDATOR_SOURCES)),
         )
-        paths = self._paths
-        with releases.changing(paths):
-            pass  # what a killed command had begun is done before anything is planned
         in_service = plan.plan(paths.serving, paths.last_run, everything)
         world = wiring.World(
             encoder_version,
-            span_example_gen.identify(self._data, paths.spans),
+            spans,
             in_service,
             rolled_back(paths.serving),
         )

@@ -22,11 +22,30 @@ JUDGEMENTS: Final = "judgements.json"
 
 
 def identify(data_dir: str, records_dir: str) -> str:
-    """Returns a name for the spans that there are and what people said of them, without reading an image.
+    """Returns a name for the spans that may be learned from, without reading an image.
 
     It is what `SpanExampleGen` takes as `spans`; see `spans.identify`.
     """
-    return spans_.identify(data_dir, records.words(records_dir, spans_.find(data_dir)))
+    return spans_.identify(data_dir, records.refused(records_dir, spans_.find(data_dir)))
+
+
+def judge_new(judge: Judge, spans: Sequence[Span]) -> list[records.Record]:
+    """Judges those that were not judged yet, the oldest first: each is compared with those before it.
+
+    Returns the new records.
+    """
+    made = []
+    for number, span in enumerate(spans):
+        *before, this = records.read(judge.records_dir, spans[: number + 1])
+        if this.record is not None:
+            continue
+        logging.info("%s is new, and is judged.", span.name)
+        record = judge.judge(span, [each for each in before if each.state == records.ACCEPTED])
+        logging.info("%s is %s.", span.name, record.state)
+        for sentence in record.warnings:
+            logging.warning("%s: %s", span.name, sentence)
+        made.append(record)
+    return made
 
 
 def generate(
@@ -42,7 +61,7 @@ def generate(
 ) -> None:
     """See `component.SpanExampleGen`."""
     options = SpansConfig.from_json(config)
-    found = spans_.resolve(data_dir, planned, records.words(records_dir, spans_.find(data_dir)))
+    found = spans_.resolve(data_dir, planned, records.refused(records_dir, spans_.find(data_dir)))
     if any(each.record is None for each in records.read(records_dir, found)):
         judge = Judge(
             options,
@@ -51,7 +70,7 @@ def generate(
             records_dir,
             beam_pipeline,
         )
-        _judge(judge, found)
+        judge_new(judge, found)
     known = records.read(records_dir, found)
     for each in known:
         for sentence in each.why:
@@ -63,16 +82,3 @@ def generate(
     with fileio.open(os.path.join(judgements.uri, JUDGEMENTS), "w") as file:
         content = [each.to_dict() | {"used": each.span.number in used} for each in known]
         file.write(json.dumps(content, indent=2, sort_keys=True) + "\n")
-
-
-def _judge(judge: Judge, spans: Sequence[Span]) -> None:
-    """Judges those that were not judged yet, the oldest first: each is compared with those before it."""
-    for number, span in enumerate(spans):
-        *before, this = records.read(judge.records_dir, spans[: number + 1])
-        if this.record is not None:
-            continue
-        logging.info("%s is new, and is judged.", span.name)
-        record = judge.judge(span, [each for each in before if each.state == records.ACCEPTED])
-        logging.info("%s is %s.", span.name, record.state)
-        for sentence in record.warnings:
-            logging.warning("%s: %s", span.name, sentence)

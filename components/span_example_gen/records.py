@@ -130,9 +130,9 @@ def read(records_dir: str, spans: Iterable[Span]) -> list[Judgement]:
     ]
 
 
-def words(records_dir: str, spans: Iterable[Span]) -> dict[int, str]:
-    """What a person said, `accepted` or `refused`, by the span's number."""
-    return {each.span.number: each.word.state for each in read(records_dir, spans) if each.word is not None}
+def refused(records_dir: str, spans: Iterable[Span]) -> set[int]:
+    """Returns the numbers of those that are refused."""
+    return {each.span.number for each in read(records_dir, spans) if each.state == REFUSED}
 
 
 def write(records_dir: str, span: Span, record: Record) -> None:

@@ -10,7 +10,7 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable
 from typing import Final
 
 from apache_beam.io.filesystem import FileMetadata
@@ -105,26 +105,29 @@ def find(data_dir: str) -> list[Span]:
     return sorted(spans, key=lambda span: span.number)
 
 
-def identify(data_dir: str, words: Mapping[int, str]) -> str:
-    """Returns a name for the spans that there are, `NEWEST-DIGEST`, or `none`.
+def identify(data_dir: str, refused: Collection[int]) -> str:
+    """Returns a name for the spans that may be learned from, `NEWEST-DIGEST`, or `none`.
 
     Pass it to `SpanExampleGen` as `spans`: it is part of the cache key. It changes with every new, changed or
-    removed span and with a person's word, but not when a span is judged: that follows from the rest.
+    removed span and when one is refused or let in after all, but not when one is accepted, nor with one that
+    was refused before: nothing is computed again for a span that nothing is learned from.
 
     Args:
       data_dir: the folder of the spans.
-      words: of `records.words`: what a person said of a span, by its number.
+      refused: of `records.refused`: numbers of those that are refused.
     """
-    return _identity(find(data_dir), words)
+    return _identity(find(data_dir), refused)
 
 
-def resolve(data_dir: str, planned: str, words: Mapping[int, str]) -> list[Span]:
-    """Returns the spans that `planned` names, the oldest first; one that came in since is not among them.
+def resolve(data_dir: str, planned: str, refused: Collection[int]) -> list[Span]:
+    """Returns the spans that `planned` names, the oldest first, and refused ones between them.
+
+    One that came in since is not among them.
 
     Args:
       data_dir: the folder of the spans.
       planned: of `identify`, or `newest`.
-      words: as for `identify`.
+      refused: as for `identify`.
 
     Raises:
       ValueError: `planned` is none of these forms.
@@ -136,8 +139,10 @@ def resolve(data_dir: str, planned: str, words: Mapping[int, str]) -> list[Span]
     newest, dash, _ = planned.partition("-")
     if planned != NONE and not (newest.isdecimal() and dash):
         raise ValueError(f"expected spans to be {NONE!r}, {NEWEST!r} or NEWEST-DIGEST; got {planned!r}")
-    spans = [span for span in spans if planned != NONE and span.number <= int(newest)]
-    if _identity(spans, words) != planned:
+    if planned == NONE:
+        return [span for span in spans if span.number in refused]
+    spans = [span for span in spans if span.number <= int(newest)]
+    if _identity(spans, refused) != planned:
         raise FileNotFoundError(
             f"the spans in {data_dir}, or a person's word on them, are not what they were when this run was "
             "planned. Run the pipeline again: it takes what is there now"
@@ -145,8 +150,8 @@ def resolve(data_dir: str, planned: str, words: Mapping[int, str]) -> list[Span]
     return spans
 
 
-def _identity(spans: Iterable[Span], words: Mapping[int, str]) -> str:
-    listed = [(span.number, span.digest, words.get(span.number, "")) for span in spans]
+def _identity(spans: Iterable[Span], refused: Collection[int]) -> str:
+    listed = [(span.number, span.digest) for span in spans if span.number not in refused]
     if not listed:
         return NONE
     return f"{listed[-1][0]}-{hashlib.sha256(json.dumps(listed).encode()).hexdigest()[:16]}"

@@ -45,6 +45,8 @@ def fill(examples: types.Artifact, spans: Sequence[Span]) -> None:
     examples.split_names = artifact_utils.encode_split_names(list(SPLITS))
     for split in SPLITS:
         folder = artifact_utils.get_split_uri([examples], split)
+        if fileio.exists(folder):
+            fileio.rmtree(folder)  # an attempt that was cut short may have had another window
         fileio.makedirs(folder)
         for span in spans:
             for path in span.paths(split):
@@ -66,8 +68,6 @@ def describe(spans: Iterable[Span]) -> str:
 
 
 def _link(source: str, target: str) -> None:
-    if fileio.exists(target):  # of an attempt that was cut short, and may itself have been
-        fileio.remove(target)
     try:
         os.link(source, target)
     except OSError:  # another file system, or none that has links

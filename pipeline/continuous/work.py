@@ -5,8 +5,6 @@ that the run itself has started are ended.
 """
 
 import argparse
-import importlib.resources
-import os
 import signal
 import sys
 from collections.abc import Sequence
@@ -40,33 +38,12 @@ def judge(config: PipelineConfig, data: str, root: str) -> None:
     Raises:
       UserError: a run is under way in the root.
     """
-    import apache_beam as beam
-    from apache_beam.options.pipeline_options import PipelineOptions
-    from google.protobuf import text_format
-    from tensorflow_metadata.proto.v0 import schema_pb2
-
-    from components.span_example_gen import records
-    from components.span_example_gen import spans as spans_
-    from components.span_example_gen.judge import Judge
-    from components.span_example_gen.served_model import ServedModel
-    from pipeline import run_pipeline
+    from pipeline import judging, run_pipeline
     from pipeline.paths import Paths
 
     paths = Paths(root)
-    schema = importlib.resources.files("pipeline") / "schemas/raw/schema.pbtxt"
     with run_pipeline.lock(paths):
-        spans = spans_.find(os.path.abspath(data))
-        judge = Judge(
-            config.spans,
-            text_format.Parse(schema.read_text("utf-8"), schema_pb2.Schema()),
-            ServedModel.find(paths.serving),
-            paths.spans,
-            beam.Pipeline(options=PipelineOptions(list(config.beam_args))),
-        )
-        for number, span in enumerate(spans):
-            *before, this = records.read(paths.spans, spans[: number + 1])
-            if this.record is None:
-                judge.judge(span, [each for each in before if each.state == records.ACCEPTED])
+        judging.judge_new(config, data, paths)
 
 
 if __name__ == "__main__":

@@ -82,10 +82,21 @@ def rows(run: runs.Run, paths: Paths) -> list[SpanRow]:
     path = pathlib.Path(run.artifacts.get("judgements", ""), JUDGEMENTS)
     if path.is_file():
         judged = json.loads(path.read_text("utf-8"))
+        judged += _refused_since(run, judged, found, paths)
     else:
         of_run = [found[number] for span in run.spans if (number := int(span["span"])) in found]
         judged = [each.to_dict() for each in records.read(paths.spans, of_run) if each.state != records.NEW]
     return [_row(known, found.get(known["span"]), paths) for known in judged]
+
+
+def _refused_since(
+    run: runs.Run, judged: Sequence[Mapping[str, Any]], found: Mapping[int, Span], paths: Paths
+) -> list[dict[str, Any]]:
+    """Those that the run met and refused, when the examples it used were made before."""
+    known = {each["span"] for each in judged}
+    others = [found[number] for span in run.spans if (number := int(span["span"])) in found.keys() - known]
+    refused = [each for each in records.read(paths.spans, others) if each.state == records.REFUSED]
+    return [each.to_dict() | {"used": False} for each in refused]
 
 
 def _row(known: Mapping[str, Any], span: Span | None, paths: Paths) -> SpanRow:
