@@ -132,12 +132,7 @@ def _find(schedules: list[Any], which: str | None, action: str, experiment: str)
 
 
 def _list(schedules: list[Any], experiment: str, as_json: bool) -> int:
-    import rich.box
-    import rich.console
-    import rich.markup
-    import rich.table
-
-    from pipeline import cron, plain_json
+    from pipeline import cron, plain_json, tables
 
     if as_json:
         for each in schedules:
@@ -146,23 +141,18 @@ def _list(schedules: list[Any], experiment: str, as_json: bool) -> int:
     if not schedules:
         print(f"No schedule in the experiment {experiment}: 'captioner schedule --cron ...' makes one.")
         return 0
-    table = rich.table.Table(
-        "name", "state", "times", "made (UTC)", "ID", "", box=rich.box.SIMPLE_HEAD, padding=(0, 1, 0, 0)
-    )
-    for each in schedules:
-        cells = (
+    rows = [
+        [
             each.name,
             "on" if each.enabled else "paused",
             cron.without_seconds(each.cron),
             each.created[:16].replace("T", " "),
             each.id,
             each.error,
-        )
-        table.add_row(*(rich.markup.escape(cell) for cell in cells))
-    console = rich.console.Console(highlight=False)
-    if not console.is_terminal:
-        console.width = 200  # else a log would have every cell cut at 80 columns
-    console.print(table)
+        ]
+        for each in schedules
+    ]
+    tables.show(["name", "state", "times", "made (UTC)", "ID", ""], rows)
     return 0
 
 

@@ -4,7 +4,7 @@ import argparse
 import os
 from typing import TYPE_CHECKING, Any
 
-from pipeline import plain_json
+from pipeline import plain_json, tables
 from pipeline.errors import UserError
 from pipeline.paths import Paths
 
@@ -66,33 +66,25 @@ def _require(args: argparse.Namespace, numbers: list[int]) -> None:
 
 
 def _print(judgements: "list[Judgement]") -> None:
-    import rich.box
-    import rich.console
-    import rich.table
-
-    table = rich.table.Table(box=rich.box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
-    for title in ("span", "state", "images", "captions", "judged (UTC)", "by model"):
-        right = title in ("span", "images", "captions")
-        table.add_column(title, justify="right" if right else "left", no_wrap=True)
+    rows = []
     for each in judgements:
         known: dict[str, Any] = each.to_dict()
         new = each.record is None
-        table.add_row(
-            str(each.span.number),
-            each.state + (", by a person" if each.word else ""),
-            "" if new else str(known["images"]),
-            "" if new else str(known["captions"]),
-            known["checked_at"][:16].replace("T", " "),
-            known["model"].partition("-")[0],
+        rows.append(
+            [
+                str(each.span.number),
+                each.state + (", by a person" if each.word else ""),
+                "" if new else str(known["images"]),
+                "" if new else str(known["captions"]),
+                known["checked_at"][:16].replace("T", " "),
+                known["model"].partition("-")[0],
+            ]
         )
-    console = rich.console.Console(highlight=False)
-    if not console.is_terminal:
-        console.width = 200  # else a log would have every cell cut at 80 columns
-    console.print(table)
+    titles = ["span", "state", "images", "captions", "judged (UTC)", "by model"]
+    tables.show(titles, rows, right=["span", "images", "captions"])
     for each in judgements:
         for sentence in _sentences(each):
-            # Text is shown as it is: a reason may hold what rich takes for markup.
-            console.print(f"span {each.span.number}: {sentence}", markup=False)
+            print(f"span {each.span.number}: {sentence}")
     if not judgements:
         print("There are no spans: 'captioner import' makes them.")
     elif any(each.record is None for each in judgements):

@@ -2,10 +2,9 @@
 
 import dataclasses
 import urllib.parse
-from collections.abc import Collection
 from typing import Final
 
-from models.config import Config
+from models.settings import Config, choice, require
 from pipeline import runs
 
 ONCE: Final = "once"
@@ -16,15 +15,6 @@ STATES: Final = (runs.PUSHED, runs.REFUSED, runs.FAILED, runs.UNCHANGED, INTERRU
 
 ENV: Final = "env:"
 _HERE: Final = ("localhost", "127.0.0.1", "::1")
-
-
-def _require(condition: bool, message: str) -> None:
-    if not condition:
-        raise ValueError(message)
-
-
-def _choice(name: str, value: str, choices: Collection[str]) -> None:
-    _require(value in choices, f"{name} must be one of {', '.join(choices)}; got {value!r}")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,10 +43,10 @@ class TriggerConfig(Config):
     poll_s: float = 60.0
 
     def __post_init__(self) -> None:
-        _choice("missed", self.missed, (ONCE, SKIP))
+        choice("missed", self.missed, (ONCE, SKIP))
         for name in ("min_new_spans", "min_new_images"):
-            _require(getattr(self, name) >= 1, f"{name} must be at least 1; got {getattr(self, name)}")
-        _require(self.poll_s >= 1, f"poll_s must be at least 1 second; got {self.poll_s:g}")
+            require(getattr(self, name) >= 1, f"{name} must be at least 1; got {getattr(self, name)}")
+        require(self.poll_s >= 1, f"poll_s must be at least 1 second; got {self.poll_s:g}")
 
     @property
     def any(self) -> bool:
@@ -82,13 +72,13 @@ class RetryConfig(Config):
     jitter: float = 0.1
 
     def __post_init__(self) -> None:
-        _require(self.most >= 0, f"retries must be 0 (none) or more; got {self.most}")
-        _require(
+        require(self.most >= 0, f"retries must be 0 (none) or more; got {self.most}")
+        require(
             0 < self.first_s <= self.longest_s,
             f"the first wait must be above 0 and not above the longest; got {self.first_s:g} s and "
             f"{self.longest_s:g} s",
         )
-        _require(0 <= self.jitter <= 1, f"jitter must be from 0 to 1; got {self.jitter:g}")
+        require(0 <= self.jitter <= 1, f"jitter must be from 0 to 1; got {self.jitter:g}")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -113,9 +103,9 @@ class NotifyConfig(Config):
 
     def __post_init__(self) -> None:
         for state in self.on:
-            _choice("what to notify of", state, STATES)
-        _require(self.timeout_s > 0, f"the timeout must be above 0 seconds; got {self.timeout_s:g}")
-        _require(self.attempts >= 1, f"attempts must be at least 1; got {self.attempts}")
+            choice("what to notify of", state, STATES)
+        require(self.timeout_s > 0, f"the timeout must be above 0 seconds; got {self.timeout_s:g}")
+        require(self.attempts >= 1, f"attempts must be at least 1; got {self.attempts}")
         if self.webhook and not self.webhook.startswith(ENV):
             check_url(self.webhook)
 
@@ -124,7 +114,7 @@ def check_url(url: str) -> str:
     """Returns the URL of a webhook. Raises ValueError, which does not repeat it: it may hold a secret."""
     parts = urllib.parse.urlsplit(url)
     here = parts.scheme == "http" and parts.hostname in _HERE
-    _require(
+    require(
         bool(parts.hostname) and (parts.scheme == "https" or here),
         "a webhook is a URL that begins with https:// (http:// only for this machine: localhost, 127.0.0.1, "
         f"::1), or env:NAME; got {parts.scheme or 'no scheme'}://{parts.hostname or ''}",
