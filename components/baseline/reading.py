@@ -35,10 +35,8 @@ def vocabulary(baseline: Any) -> str | None:
 def _declared(baseline: Any) -> bool | None:
     """Returns what the artifact says of itself; None where it says nothing.
 
-    Kubeflow hands numbers over as doubles, where the local orchestrator keeps integers.
+    By TFX's own accessors: Kubeflow hands a property over as JSON in a message, which its fields do not show.
     """
-    properties = baseline.mlmd_artifact.custom_properties
-    if in_service.HAS_MODEL not in properties:
+    if not baseline.has_custom_property(in_service.HAS_MODEL):
         return None
-    value = properties[in_service.HAS_MODEL]
-    return bool(value.int_value or value.double_value)
+    return bool(baseline.get_int_custom_property(in_service.HAS_MODEL))
