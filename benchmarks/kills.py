@@ -38,6 +38,8 @@ from pipeline.paths import Paths
 from pipeline.retention import inventory
 
 _NODE: Final = re.compile(r"\[(\d+)/(\d+)\] (\w+)")
+_LOADING: Final = "loading TFX"
+_PLAN: Final = "planning"  # before the first node: loading, and judging of new spans
 _END: Final = "the end"  # after the last node: records, verdict, report
 _END_S: Final = 2.0
 _TIMEOUT_S: Final = 900.0
@@ -117,12 +119,15 @@ class Child:
         return f"{found[-1][3]} ({found[-1][1]}/{found[-1][2]})" if found else ""
 
     def seconds_by_node(self) -> dict[str, float]:
-        """How long each node took."""
+        """How long each node took, and what comes before the first."""
+        began = next(moment for moment, line in self.lines if _LOADING in line)
+        first = next(moment for moment, line in self.lines if _NODE.search(line))
         found = re.findall(
             r"\[\d+/\d+\] (\w+)|(?:done|cached) in (\d+) s", "\n".join(t for _, t in self.lines)
         )
         names, moments = [name for name, _ in found if name], [s for _, s in found if s]
-        return {name: float(seconds) for name, seconds in zip(names, moments, strict=True)}
+        nodes = {name: float(seconds) for name, seconds in zip(names, moments, strict=True)}
+        return {_PLAN: first - began} | nodes
 
 
 class Trial:
@@ -197,9 +202,9 @@ class Trial:
             child.wait_for(f"] {last}")
             child.wait_for("the run took")
         else:
-            child.wait_for(f"] {node}")
+            child.wait_for(_LOADING if node == _PLAN else f"] {node}")
         killed = child.kill_after(share * max(self._node_seconds[node], 0.5))
-        what = f"{share:.0%} of {node}'s time: in {child.reached()}" if killed else "had ended"
+        what = f"{share:.0%} of {node}'s time: in {child.reached() or node}" if killed else "had ended"
         self._check(number, "run", what)
 
     def _kill_gc(self, number: int) -> None:

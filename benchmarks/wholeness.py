@@ -100,6 +100,8 @@ class Wholeness:
     def _records(self) -> list[str]:
         problems = []
         release_history.History.read(self._paths.release_history)  # raises if it is broken
+        for path in pathlib.Path(self._paths.spans).glob("*.json"):
+            json.loads(path.read_text("utf-8"))  # likewise
         for run in runs.find_all(self._paths):
             pushed = run.pushed.rpartition("/")[2]
             if run.state == runs.PUSHED and int(pushed) not in releases.read(self._paths).all:
