@@ -1,6 +1,7 @@
 """Every Beam job of a run on tiny data, with any runner's flags, and what it wrote in a form that compares.
 
-Records are compared as sets: how many files they lie in, and in which order, is the runner's affair.
+Records are compared as sets: how many files they lie in, and in which order, is the runner's affair. So are
+the last bits of a sum, which is taken in bundles: numbers are rounded.
 """
 
 import gzip
@@ -110,7 +111,7 @@ def run_inspection(argv: Argv, out: pathlib.Path, data: pathlib.Path) -> dict[st
     return {
         "tally": found.tally,
         "broken": found.broken,
-        "statistics": found.statistics,
+        "statistics": _statistics(found.statistics),
         "raw_statistics": _statistics(found.raw_statistics),
         "pictures": sorted(
             line for path in out.rglob("pictures-*") for line in gzip.decompress(path.read_bytes()).split()
@@ -212,12 +213,14 @@ def run_evaluator(
         beam.Pipeline(argv=list(argv)),
     )
     found = scores.read(evaluation.uri)
-    return {
-        "candidate": found.candidate,
-        "baseline": found.baseline,
-        "records": [record.to_json() for record in records.read(evaluation.uri)],
-        "verdict": json.loads((out / "blessing" / "verdict.json").read_text()),
-    }
+    return _rounded(
+        {
+            "candidate": found.candidate,
+            "baseline": found.baseline,
+            "records": [json.loads(record.to_json()) for record in records.read(evaluation.uri)],
+            "verdict": json.loads((out / "blessing" / "verdict.json").read_text()),
+        }
+    )
 
 
 def read_records(artifact: standard_artifacts.Examples) -> dict[str, list[str]]:
@@ -237,7 +240,14 @@ def _statistics(message: Any) -> dict[str, Any]:
     """Statistics of one data set, the features in order."""
     (dataset,) = json_format.MessageToDict(message)["datasets"]
     dataset["features"].sort(key=lambda feature: str(feature["path"]))
-    return dataset
+    return _rounded(dataset)
+
+
+def _rounded(values: Any) -> Any:
+    """Numbers to nine digits: a deviation is a difference of sums, and loses more than its last bit."""
+    return json.loads(
+        json.dumps(values), parse_float=lambda number: float(f"{float(number):.9g}"), parse_constant=str
+    )
 
 
 def _schema(name: str) -> standard_artifacts.Schema:
