@@ -7,9 +7,9 @@ grow. Features come from an encoder that decodes an image and hardly does more, 
 with `--real`, those of InceptionV3 are computed as well. Every job has a process of its own, in which Beam's
 direct runner works as in `captioner run`, so its highest resident size is its own.
 
-Linear: the line through the two smaller numbers of images, start-up included, foretells the largest within
-10 %. Judged is the CPU time, which other programs on the machine hardly change; wall time is printed beside.
-Flat: the peak at the largest is within 10 % of that at the smallest.
+Linear: the largest takes at most 10 % more than the line through the two smaller numbers of images foretells.
+Judged is the CPU time, start-up included, which other programs on the machine change far less than wall time.
+Flat: the peak at the largest is at most 10 % above that at the smallest.
 """
 
 import argparse
@@ -253,7 +253,7 @@ def main() -> int:
             found = [_measure(job, pathlib.Path(name, str(n)), n) for n in args.images]
             off = found[-1].cpu / _foretold(args.images, [m.cpu for m in found]) - 1
             grown = found[-1].peak / found[0].peak - 1
-            good = good and abs(off) <= _ALLOWED and grown <= _ALLOWED
+            good = good and max(off, grown) <= _ALLOWED
             for n, m in zip(args.images, found, strict=True):
                 last = [f"{off:+.1%}", f"{grown:+.1%}"] if n == args.images[-1] else []
                 table.add_row(job, f"{n:,}", f"{m.seconds:.1f}", f"{m.cpu:.1f}", f"{m.peak:.0f}", *last)
