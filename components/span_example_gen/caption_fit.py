@@ -1,14 +1,19 @@
 """Whether captions fit their images, told by the model in service.
 
-A caption is scored twice, with its own image and with another one of the sample. The words are the same both
-times, so what the captions are like cancels out, and what is left is how much likelier the right image makes
-them: the gap, in nats a word. Captions shuffled among their images have a gap of nothing. How large it is
-for captions that fit depends on the model, so it is measured on accepted eval data, which the model has not
-learned from, and a new span's gap is given as a share of that.
+A caption is scored with its own image and with another one. The words are the same both times, so what the
+captions are like cancels out, and what is left is how much likelier the right image makes them: the gap, in
+nats a word. Captions shuffled among their images have a gap of nothing. How large it is for captions that fit
+depends on the model, so it is measured on accepted eval data, which the model has not learned from, and a new
+span's gap is given as a share of that.
+
+The other image is one of the span, and one that was accepted; the larger gap counts. In a span of much the
+same pictures every image fits every caption, and pictures of a new kind may make any caption unlikely:
+neither is the captions' fault, and neither makes both gaps small.
 """
 
 import dataclasses
 import json
+import math
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
@@ -46,13 +51,15 @@ class Scores:
 
     Attributes:
       own: negative log-likelihood of each image's captions, in nats.
-      other: the same, given another image.
+      other: the same, given another image of the sample.
+      accepted: the same, given an image that was accepted; none for what was accepted itself.
       tokens: how many tokens that is of; 0 where none of the image's captions can be scored.
       feature_means: of the image's features.
     """
 
     own: tuple[float, ...] = ()
     other: tuple[float, ...] = ()
+    accepted: tuple[float, ...] = ()
     tokens: tuple[float, ...] = ()
     feature_means: tuple[float, ...] = ()
 
@@ -83,28 +90,24 @@ class Fit:
 def compare(span: Scores, reference: Scores) -> Fit:
     """Compares two samples, each with an image that is scored; the bounds by bootstrap over images."""
     random = np.random.default_rng(0)
-    ours, theirs = _resampled(span, random), _resampled(reference, random)
-    gap, reference_gap = _gap(span), _gap(reference)
-    # Where the reference may have no gap, neither may the share have a bound.
-    low = float(np.quantile(theirs, 1 - _SURE))
-    shares = ours / theirs if low > 0 else np.full_like(ours, np.inf)
-    return Fit(
-        gap,
-        reference_gap,
-        low,
-        gap / reference_gap if reference_gap > 0 else 0.0,
-        float(np.quantile(shares, _SURE)) if low > 0 else float("inf"),
-    )
+    theirs = _resampled(reference, reference.other, random)
+    reference_gap, low = _gap(reference, reference.other), float(np.quantile(theirs, 1 - _SURE))
+    others = [other for other in (span.other, span.accepted) if other]
+    gap = max(_gap(span, other) for other in others)
+    if low <= 0:  # where the reference may have no gap, the share has no bound
+        return Fit(gap, reference_gap, low, gap / reference_gap if reference_gap > 0 else 0.0, math.inf)
+    at_most = max(float(np.quantile(_resampled(span, other, random) / theirs, _SURE)) for other in others)
+    return Fit(gap, reference_gap, low, gap / reference_gap, at_most)
 
 
-def _gap(scores: Scores) -> float:
-    return (sum(scores.other) - sum(scores.own)) / sum(scores.tokens)
+def _gap(scores: Scores, other: Sequence[float]) -> float:
+    return (sum(other) - sum(scores.own)) / sum(scores.tokens)
 
 
-def _resampled(scores: Scores, random: np.random.Generator) -> np.ndarray:
+def _resampled(scores: Scores, other: Sequence[float], random: np.random.Generator) -> np.ndarray:
     """Gaps of samples drawn with replacement, [`_RESAMPLES`]."""
     tokens = np.asarray(scores.tokens)
-    gaps = np.asarray(scores.other) - np.asarray(scores.own)
+    gaps = np.asarray(other) - np.asarray(scores.own)
     used = tokens > 0
     gaps, tokens = gaps[used], tokens[used]
     drawn = random.multinomial(len(gaps), np.full(len(gaps), 1 / len(gaps)), _RESAMPLES)
@@ -121,9 +124,10 @@ class AskModel(beam.DoFn):
 
     def process(self, question: Question) -> Iterator[str]:
         model = tf.saved_model.load(self._path)
+        reference = encode(model, sample(question.reference, question.images))
         both = {
-            "span": score(model, sample(question.span, question.images)),
-            "reference": score(model, sample(question.reference, question.images)),
+            "span": score(model, encode(model, sample(question.span, question.images)), reference.stored),
+            "reference": score(model, reference),
         }
         yield json.dumps({name: dataclasses.asdict(scores) for name, scores in both.items()}, sort_keys=True)
 
@@ -158,23 +162,51 @@ def sample(paths: Sequence[str], count: int) -> list[tf.train.Example]:
     return found
 
 
-def score(model: Any, examples: Sequence[tf.train.Example]) -> Scores:
-    """Asks a SavedModel of `models.export` about images and their captions; images are encoded once."""
-    stored: list[bytes] = []
-    captions: list[list[bytes]] = []
-    means: list[float] = []
+@dataclasses.dataclass(frozen=True)
+class Encoded:
+    """Images that could be decoded, in one order.
+
+    Attributes:
+      stored: their features as the ImageFeaturizer stores them.
+      captions: of each.
+      feature_means: of each one's features.
+    """
+
+    stored: list[bytes]
+    captions: list[list[bytes]]
+    feature_means: list[float]
+
+
+def encode(model: Any, examples: Sequence[tf.train.Example]) -> Encoded:
+    """Encodes images with the encoder of a SavedModel of `models.export`."""
+    done = Encoded([], [], [])
     for start in range(0, len(examples), _BATCH):
         batch = examples[start : start + _BATCH]
         images = [each.features.feature[features.IMAGE_ENCODED].bytes_list.value[0] for each in batch]
         encoded, good = model.encoder.encode(tf.constant(images))
         for example, row, fine in zip(batch, encoded.numpy(), good.numpy(), strict=True):
             if fine:
-                stored.append(row.astype("<f2").tobytes())
-                means += of_features(row)[FEATURE_MEAN]
-                captions.append(list(example.features.feature[features.CAPTIONS].bytes_list.value))
-    own, tokens = _likelihood(model, stored, captions)
-    other, _ = _likelihood(model, stored[1:] + stored[:1], captions)
-    return Scores(tuple(own), tuple(other), tuple(tokens), tuple(means))
+                done.stored.append(row.astype("<f2").tobytes())
+                done.feature_means.extend(of_features(row)[FEATURE_MEAN])
+                done.captions.append(list(example.features.feature[features.CAPTIONS].bytes_list.value))
+    return done
+
+
+def score(model: Any, images: Encoded, accepted: Sequence[bytes] = ()) -> Scores:
+    """Asks a SavedModel of `models.export` about images and their captions.
+
+    Args:
+      model: the loaded SavedModel.
+      images: to ask about.
+      accepted: features of accepted images.
+    """
+    own, tokens = _likelihood(model, images.stored, images.captions)
+    other, _ = _likelihood(model, images.stored[1:] + images.stored[:1], images.captions)
+    instead: list[float] = []
+    if accepted:
+        others = [accepted[i % len(accepted)] for i in range(len(images.stored))]
+        instead, _ = _likelihood(model, others, images.captions)
+    return Scores(tuple(own), tuple(other), tuple(instead), tuple(tokens), tuple(images.feature_means))
 
 
 def _likelihood(

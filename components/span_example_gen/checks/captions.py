@@ -14,15 +14,16 @@ def check(findings: Findings, config: SpansConfig) -> Found:
     It must both look mislabelled (`min_caption_fit`) and be told from good data beyond chance: a model that
     is poor, or a span that is small, is no reason to refuse anything.
     """
-    if not findings.scores or not config.min_caption_fit:
+    if not (findings.scores and findings.images and config.min_caption_fit):
         return Found()
     span, reference = findings.scores["span"], findings.scores["reference"]
     for scores, what in ((reference, "accepted eval images"), (span, "images of the span")):
         if scores.scored < _FEWEST:
+            count = f"only {scores.scored}" if scores.scored else "no"
             return Found(
                 warnings=(
-                    f"Whether its captions fit its images was not checked: only {scores.scored} {what} have "
-                    f"captions in words that the model in service knows, and {_FEWEST} are needed.",
+                    f"Whether its captions fit its images was not checked: {count} {what} have captions in "
+                    f"words that the model in service knows, and {_FEWEST} are needed.",
                 )
             )
     fit = caption_fit.compare(span, reference)

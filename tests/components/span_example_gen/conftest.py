@@ -121,8 +121,13 @@ class Encoder(tf.Module):
         def mean(image):
             return tf.reduce_mean(tf.cast(tf.io.decode_jpeg(image, channels=3), tf.float32))
 
-        means = tf.map_fn(mean, image_bytes, fn_output_signature=tf.float32)
-        return means[:, None, None], tf.ones_like(image_bytes, tf.bool)
+        good = tf.map_fn(tf.io.is_jpeg, image_bytes, fn_output_signature=tf.bool)
+        means = tf.map_fn(
+            lambda image: tf.cond(tf.io.is_jpeg(image), lambda: mean(image), lambda: 0.0),
+            image_bytes,
+            fn_output_signature=tf.float32,
+        )
+        return means[:, None, None], good
 
 
 class GreyModel(tf.Module):
