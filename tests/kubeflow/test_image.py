@@ -86,7 +86,7 @@ def buildah():
         # Not while something is still mounted in it.
         for mounted in sorted(_mounts(folder), reverse=True):
             subprocess.run(["umount", mounted], check=True)
-        subprocess.run(["rm", "-r", "--one-file-system", folder], check=True)
+        subprocess.run(["rm", "-rf", "--one-file-system", folder], check=True)
 
 
 def _mounts(folder: pathlib.Path) -> list[str]:
