@@ -26,6 +26,9 @@ IN_SPAN: Final = (200, 30, 6)  # pictures to learn from, to judge by, and held o
 # What so few pictures tell; a model of shuffled captions loses more.
 ALLOWED: Final = ["gate.allowed_loss_bleu_4=0.2", "gate.allowed_loss_cider_d=0.8"]
 
+# Three whole runs, which share the machine with other tests.
+pytestmark = pytest.mark.timeout(1800)
+
 
 @dataclasses.dataclass
 class Compiled:
