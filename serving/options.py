@@ -47,6 +47,7 @@ class ServerOptions:
     monitoring_config_file: str = ""
     log_format: str = "text"
     log_calls: bool = True
+    until_eof: bool = False
     request_log: str = ""
     request_log_sample: float = 0.01
     request_log_bytes: int = 16 << 20
@@ -242,6 +243,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         )
     groups[_WATCHING].add_argument(
         "--no-log-calls", dest="log_calls", action="store_false", help="do not log a line a call"
+    )
+    groups[_WATCHING].add_argument(
+        "--until-eof",
+        action="store_true",
+        help="stop when standard input ends: for a program whose server must not outlive it",
     )
     parser.add_argument("--verbose", action="store_true", help="show TensorFlow's log too")
 

@@ -38,8 +38,15 @@ def run(options: ServerOptions) -> None:
         stop = asyncio.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, stop.set)
+        if options.until_eof:
+            asyncio.get_running_loop().add_reader(0, at_eof, stop)
         await embedded.serve(options, stop, listening=announce_port)
         _end_threads()
+
+    def at_eof(stop: asyncio.Event) -> None:
+        if not os.read(0, 1024):
+            asyncio.get_running_loop().remove_reader(0)
+            stop.set()
 
     def announce_port(port: int) -> None:
         if options.port_file:

@@ -27,7 +27,7 @@ class ServerProcess:
     """
 
     def __init__(self, model_dir: str, *flags: str):
-        self._arguments = ["--model-dir", model_dir, "--port", "0", "--no-log-calls", *flags]
+        self._arguments = ["--model-dir", model_dir, "--port", "0", "--no-log-calls", "--until-eof", *flags]
         self.address = ""
 
     def __enter__(self) -> Self:
@@ -37,7 +37,7 @@ class ServerProcess:
         with self._log_file.open("w") as log:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "serving.server", *self._arguments, "--port-file", self._port_file],
-                stdin=subprocess.DEVNULL,
+                stdin=subprocess.PIPE,  # ends with this process, however it ends; and the server with it
                 stdout=log,
                 stderr=log,
             )
@@ -50,6 +50,8 @@ class ServerProcess:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
+        assert self._process.stdin is not None
+        self._process.stdin.close()
         self._folder.cleanup()
 
     def wait_ready(self, timeout_s: float) -> None:

@@ -84,6 +84,24 @@ sys.exit(server.main(["--model-dir", sys.argv[1], "--port", "0", "--poll", "0.1"
 """
 
 
+def test_a_server_ends_with_the_program_that_started_it(tmp_path: pathlib.Path):
+    """As a run that is killed leaves it: nobody tells the server, but the pipe to it breaks."""
+    arguments = ["--model-dir", str(tmp_path), "--port", "0", "--drain", "1", "--until-eof"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "serving.server", *arguments, "--port-file", str(tmp_path / "port")],
+        stdin=subprocess.PIPE,
+    )
+    try:
+        while not (tmp_path / "port").exists():
+            assert process.poll() is None
+            time.sleep(0.05)
+        process.stdin.close()
+        assert process.wait(30) == 0
+    finally:
+        process.kill()
+        process.wait()
+
+
 def test_sigterm_ends_the_process_though_a_load_hangs(version):
     process = subprocess.Popen(
         [sys.executable, "-c", HANGING, str(version.parent)], stderr=subprocess.PIPE, text=True
