@@ -25,7 +25,7 @@ from tfx.v1.orchestration import LocalDagRunner
 
 from components.baseline import plan, reading
 from components.baseline.component import Baseline
-from components.evaluator import executor, records
+from components.evaluator import records
 from components.evaluator import verdict as verdicts
 from components.evaluator.component import CaptionEvaluator
 from components.evaluator.executor import evaluate
