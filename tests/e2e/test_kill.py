@@ -37,7 +37,7 @@ def test_a_run_killed_in_training_goes_on_from_its_checkpoint(
     ]
     command = [sys.executable, "-m", "pipeline.cli", "run", "--config=demo"]
     command += [f"--data={tmp_path / 'data'}", f"--root={root}", *settings]
-    _kill_when(root / "checkpoints", "*/checkpoint", command, tmp_path / "log")
+    _kill_when(root / "checkpoints", "*/*/checkpoint", command, tmp_path / "log")
     assert not (root / "serving").exists()
 
     config = small_config()
