@@ -22,7 +22,7 @@ _INPUTS: Final = {
     features.SCORE_SIGNATURE: (features.CAPTION_INPUT,),
     features.ATTENTION_SIGNATURE: (),
 }
-_MOST: Final = 8  # images that servers run together
+_MOST: Final = 8  # images that servers run together; of the signature that most ask for, twice as many
 # The search of these is what `decode.xla` compiles.
 _SEARCHES: Final = (
     features.SERVING_SIGNATURE,
@@ -36,14 +36,15 @@ def plan(signatures: Container[str], xla: bool) -> Iterator[tuple[str, int]]:
     """Yields what to warm up of a model with these signatures: a signature and a batch size each.
 
     A signature's first run takes seconds, because TensorFlow optimises its graph; of another batch size it
-    takes little more than later ones. But XLA compiles for each: then for all that the embedded server forms.
+    takes little more than later ones. But XLA compiles for each: then for batches of up to 8, and the server
+    of such a model is given `--max-batch 8`.
     """
     for signature in _INPUTS:
         if signature in signatures:
             if xla and signature in _SEARCHES:
                 sizes: Sequence[int] = range(1, _MOST + 1)
             else:
-                sizes = (1, 2, 4, _MOST) if signature == features.SERVING_SIGNATURE else (1, _MOST)
+                sizes = (1, 2, 4, _MOST, 2 * _MOST) if signature == features.SERVING_SIGNATURE else (1, _MOST)
             for size in sizes:
                 yield signature, size
 

@@ -25,11 +25,11 @@ class ServerOptions:
     port_file: str = ""
     poll_s: float = 2.0
     precision: str = "auto"
-    max_batch: int = 8
+    max_batch: int = 16
     batch_timeout_s: float = 0.005
     batch_sizes: tuple[int, ...] = ()
     max_queued: int = 128
-    batch_threads: int = 1
+    batch_threads: int = 2
     batching_parameters_file: str = ""
     max_images: int = 64
     max_pixels: int = 50_000_000

@@ -24,10 +24,10 @@ class BatchingOptions:
       threads: batches that run at the same time.
     """
 
-    max_batch: int = 8
+    max_batch: int = 16
     timeout_s: float = 0.005
     max_queued: int = 128
-    threads: int = 1
+    threads: int = 2
     sizes: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:

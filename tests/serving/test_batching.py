@@ -39,7 +39,7 @@ def run(scenario, model: Doubler, **options):
     """Runs `scenario(batcher, scheduler)` in a loop."""
 
     async def main():
-        scheduler = Scheduler(BatchingOptions(**{"max_batch": 4, "timeout_s": 0.0, **options}))
+        scheduler = Scheduler(BatchingOptions(**{"max_batch": 4, "timeout_s": 0.0, "threads": 1, **options}))
         try:
             return await asyncio.wait_for(scenario(Batcher(model, scheduler), scheduler), 30)
         finally:
