@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from benchmarks import tiny
 from pipeline import configs_by_name, run_pipeline
 from pipeline.config import PipelineConfig, override
 from pipeline.importers import scenes
@@ -13,24 +14,7 @@ from pipeline.importers.importer import ImportOptions, import_source
 from pipeline.paths import Paths
 from tests.conftest import without_java
 
-# The demo in small: an early layer of a random encoder, few pictures, a narrow decoder.
-SETTINGS = [
-    "encoder.weights=random",
-    "encoder.layer=mixed0",
-    "corpus.word_vectors=none",
-    "corpus.min_images=2",
-    "model.width=64",
-    "model.embedding_width=32",
-    "model.image_width=64",
-    "model.dropout=0.1",
-    "train.epochs=12",
-    "train.patience=0",
-    "train.batch_size=64",
-    "train.learning_rate=0.01",
-    "gate.min_bleu_4=0.05",
-    "gate.min_cider_d=0.05",
-    "validator.images=4",
-]
+SETTINGS = [*tiny.SETTINGS, "gate.min_bleu_4=0.05", "gate.min_cider_d=0.05"]
 
 
 @dataclasses.dataclass

@@ -2,7 +2,6 @@
 
 import pathlib
 import ssl
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -11,30 +10,11 @@ from pipeline.errors import UserError
 from pipeline.kfp_client import Access, Server
 from pipeline.kfp_errors import ServerError
 from pipeline.kfp_package import Package
-from tests.pipeline.fake_kfp import DEFAULTS, PIPELINE, FakeKfp, serving, write_pipeline
+from tests.pipeline.kfp.fake import DEFAULTS, PIPELINE, FakeKfp, serving, write_pipeline
 from tests.serving.pki import Authority
 
 WEEKLY = "0 0 3 * * 1"
 OTHER = PIPELINE.replace("captioner:1", "captioner:2")
-
-
-@pytest.fixture(autouse=True)
-def no_settings_of_the_user(monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path) -> None:
-    """The kfp client reads a file in the home folder."""
-    import kfp
-
-    monkeypatch.setattr(kfp.Client, "_LOCAL_KFP_CONTEXT", str(tmp_path / "home" / "context.json"))
-
-
-@pytest.fixture
-def fake() -> Iterator[FakeKfp]:
-    with serving() as fake:
-        yield fake
-
-
-@pytest.fixture
-def package(tmp_path: pathlib.Path) -> Package:
-    return Package.read(write_pipeline(tmp_path))
 
 
 class TestPackage:

@@ -2,34 +2,13 @@
 
 import json
 import pathlib
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 import yaml
 
 from pipeline import cli, kubeflow_local
-from tests.pipeline.fake_kfp import DEFAULTS, PIPELINE, Answer, FakeKfp, serving, write_pipeline
-
-
-@pytest.fixture(autouse=True)
-def no_settings_of_the_user(monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path) -> None:
-    """The kfp client reads a file in the home folder, and the environment."""
-    import kfp
-
-    monkeypatch.setattr(kfp.Client, "_LOCAL_KFP_CONTEXT", str(tmp_path / "home" / "context.json"))
-    monkeypatch.delenv("KF_PIPELINES_ENDPOINT", raising=False)
-
-
-@pytest.fixture
-def fake() -> Iterator[FakeKfp]:
-    with serving() as fake:
-        yield fake
-
-
-@pytest.fixture
-def pipeline(tmp_path: pathlib.Path) -> str:
-    return write_pipeline(tmp_path)
+from tests.pipeline.kfp.fake import DEFAULTS, PIPELINE, Answer, FakeKfp, write_pipeline
 
 
 def arguments(fake: FakeKfp) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """A run of Kubeflow Pipelines, followed to its end."""
 
 import pathlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -11,26 +11,7 @@ from pipeline.errors import UserError
 from pipeline.kfp_client import Access, Server
 from pipeline.kfp_errors import ServerError
 from pipeline.kfp_package import Package
-from tests.pipeline.fake_kfp import Answer, FakeKfp, serving, write_pipeline
-
-
-@pytest.fixture(autouse=True)
-def no_settings_of_the_user(monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path) -> None:
-    """The kfp client reads a file in the home folder."""
-    import kfp
-
-    monkeypatch.setattr(kfp.Client, "_LOCAL_KFP_CONTEXT", str(tmp_path / "home" / "context.json"))
-
-
-@pytest.fixture
-def fake() -> Iterator[FakeKfp]:
-    with serving() as fake:
-        yield fake
-
-
-@pytest.fixture
-def package(tmp_path: pathlib.Path) -> Package:
-    return Package.read(write_pipeline(tmp_path))
+from tests.pipeline.kfp.fake import Answer, FakeKfp
 
 
 def task(name: str, state: str, **more: Any) -> dict[str, Any]:

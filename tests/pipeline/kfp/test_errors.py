@@ -1,7 +1,6 @@
 """What a person is told when the server of Kubeflow Pipelines refuses, fails or is not there."""
 
 import contextlib
-import pathlib
 import socket
 import sys
 from collections.abc import Iterator
@@ -13,29 +12,10 @@ from pipeline.errors import UserError
 from pipeline.kfp_client import Access, Server
 from pipeline.kfp_errors import ServerError
 from pipeline.kfp_package import Package
-from tests.pipeline.fake_kfp import Answer, FakeKfp, serving, write_pipeline
+from tests.pipeline.kfp.fake import Answer, FakeKfp
 
 WEEKLY = "0 0 3 * * 1"
 LOGIN = "<!doctype html><title>Sign in</title>"
-
-
-@pytest.fixture(autouse=True)
-def no_settings_of_the_user(monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path) -> None:
-    """The kfp client reads a file in the home folder."""
-    import kfp
-
-    monkeypatch.setattr(kfp.Client, "_LOCAL_KFP_CONTEXT", str(tmp_path / "home" / "context.json"))
-
-
-@pytest.fixture
-def fake() -> Iterator[FakeKfp]:
-    with serving() as fake:
-        yield fake
-
-
-@pytest.fixture
-def package(tmp_path: pathlib.Path) -> Package:
-    return Package.read(write_pipeline(tmp_path))
 
 
 @contextlib.contextmanager
