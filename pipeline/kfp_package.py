@@ -6,8 +6,6 @@ import pathlib
 from collections.abc import Mapping
 from typing import Any
 
-from google.protobuf import json_format
-
 from pipeline import kubeflow_parameters
 from pipeline.config import PipelineConfig, override
 from pipeline.errors import UserError
@@ -49,18 +47,13 @@ class Package:
                 f"expected a compiled pipeline, a .yaml file with a name in it; got {path}: write one with "
                 "'captioner compile'"
             )
-        parameters = spec.root.input_definitions.parameters
         return cls(
             path=path,
             name=spec.pipeline_info.name,
             version=hashlib.sha256(pathlib.Path(path).read_bytes()).hexdigest()[:_VERSION_LENGTH],
             tasks=frozenset(task.task_info.name or key for key, task in spec.root.dag.tasks.items()),
-            parameters=frozenset(parameters),
-            defaults={
-                name: json_format.MessageToDict(parameter.default_value)
-                for name, parameter in parameters.items()
-                if parameter.HasField("default_value")
-            },
+            parameters=frozenset(spec.root.input_definitions.parameters),
+            defaults=kubeflow_local.defaults(spec),
         )
 
     def config(self) -> PipelineConfig:

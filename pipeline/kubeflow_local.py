@@ -100,6 +100,15 @@ def read(package: str | pathlib.Path) -> pipeline_spec_pb2.PipelineSpec:
         ) from error
 
 
+def defaults(spec: pipeline_spec_pb2.PipelineSpec) -> dict[str, Any]:
+    """Returns the parameters of a pipeline that have a default, by name."""
+    return {
+        name: json_format.MessageToDict(definition.default_value)
+        for name, definition in spec.root.input_definitions.parameters.items()
+        if definition.HasField("default_value")
+    }
+
+
 def _parameters(
     spec: pipeline_spec_pb2.PipelineSpec, arguments: Mapping[str, str | int | float]
 ) -> dict[str, Any]:
@@ -109,14 +118,10 @@ def _parameters(
             f"the pipeline has no parameter {', '.join(unknown)}; it has: {', '.join(sorted(known))}. "
             "Compile it again if it is of another version"
         )
-    defaults = {
-        name: json_format.MessageToDict(definition.default_value)
-        for name, definition in known.items()
-        if definition.HasField("default_value")
-    }
-    if missing := sorted(set(known) - set(defaults) - set(arguments)):
+    by_default = defaults(spec)
+    if missing := sorted(set(known) - set(by_default) - set(arguments)):
         raise UserError(f"the pipeline needs a value for {', '.join(missing)}")
-    return defaults | dict(arguments)
+    return by_default | dict(arguments)
 
 
 def _in_order(spec: pipeline_spec_pb2.PipelineSpec) -> list[Task]:

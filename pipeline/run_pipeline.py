@@ -2,11 +2,11 @@
 
 import contextlib
 import dataclasses
-import fcntl
 import glob
 import importlib
 import json
 import os
+import pathlib
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -15,7 +15,7 @@ import rich.console
 from absl import logging
 
 from components.evaluator import verdict as verdicts
-from pipeline import fingerprint, lineage, outcomes, quiet, release_history, releases, runs
+from pipeline import fingerprint, lineage, locks, outcomes, quiet, release_history, releases, runs
 from pipeline.config import PipelineConfig, PushConfig, ValidatorConfig
 from pipeline.errors import UserError
 from pipeline.outcomes import Outcome as Outcome
@@ -235,13 +235,8 @@ def check_data(data: str) -> None:
 
 @contextlib.contextmanager
 def lock(paths: Paths) -> Iterator[None]:
-    """One run at a time in a root. The operating system lets the lock go when the process ends, however."""
+    """One run at a time in a root."""
     os.makedirs(paths.root, exist_ok=True)
-    with open(paths.lock, "w", encoding="utf-8") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise UserError(
-                f"another run is under way in {paths.root}; wait for it or take another --root"
-            ) from None
+    taken = f"another run is under way in {paths.root}; wait for it or take another --root"
+    with locks.alone(pathlib.Path(paths.lock), taken):
         yield

@@ -14,7 +14,8 @@ import threading
 from collections.abc import Iterator
 from typing import Any
 
-from pipeline.continuous import child, locks, notify, transitions, triggers
+from pipeline import locks
+from pipeline.continuous import child, notify, transitions, triggers
 from pipeline.continuous import spans as spans_
 from pipeline.continuous.options import Options as Options
 from pipeline.continuous.options import check

@@ -7,8 +7,7 @@ import signal
 from collections.abc import Sequence
 from typing import Final
 
-from pipeline import runs
-from pipeline.continuous import locks
+from pipeline import locks, runs
 from pipeline.continuous.config import INTERRUPTED
 from pipeline.continuous.spans import Span
 from pipeline.continuous.state import Ending, Running, State

@@ -9,7 +9,8 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-from pipeline.continuous import endings, locks, message, transitions, triggers
+from pipeline import locks
+from pipeline.continuous import endings, message, transitions, triggers
 from pipeline.continuous import spans as spans_
 from pipeline.continuous.options import Options
 from pipeline.continuous.spans import Span

@@ -11,8 +11,7 @@ import pathlib
 from collections.abc import Callable
 from typing import Any, Final, Self
 
-from pipeline import pages
-from pipeline.continuous import locks
+from pipeline import locks, pages
 from pipeline.continuous.config import RetryConfig, TriggerConfig
 from pipeline.errors import UserError
 

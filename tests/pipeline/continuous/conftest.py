@@ -13,8 +13,8 @@ import pytest
 
 from components.evaluator import verdict as verdicts
 from components.evaluator.verdict import Verdict
-from pipeline import runs
-from pipeline.continuous import daemon, locks, transitions
+from pipeline import locks, runs
+from pipeline.continuous import daemon, transitions
 from pipeline.continuous.options import Options
 from pipeline.continuous.scheduler import Scheduler, World
 from pipeline.continuous.state import Schedule, State

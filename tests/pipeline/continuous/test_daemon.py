@@ -12,7 +12,8 @@ from collections.abc import Callable
 
 import pytest
 
-from pipeline.continuous import daemon, locks
+from pipeline import locks
+from pipeline.continuous import daemon
 from pipeline.continuous.config import NotifyConfig, TriggerConfig
 from pipeline.continuous.options import Options
 from pipeline.continuous.state import Schedule

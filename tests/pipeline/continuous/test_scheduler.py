@@ -5,8 +5,8 @@ import pathlib
 
 import pytest
 
-from pipeline import runs
-from pipeline.continuous import daemon, locks, spans
+from pipeline import locks, runs
+from pipeline.continuous import daemon, spans
 from pipeline.continuous.config import INTERRUPTED, RetryConfig
 from pipeline.continuous.state import NoScheduleError
 from tests.pipeline.continuous.conftest import MONDAY, Trial, write_record, write_span

@@ -21,7 +21,7 @@ def alone(path: pathlib.Path, taken: str) -> Iterator[None]:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             file.seek(0)
-            raise UserError(taken.format(pid=file.read() or "unknown")) from None
+            raise UserError(taken.replace("{pid}", file.read() or "unknown")) from None
         file.truncate(0)
         file.write(str(os.getpid()))
         file.flush()
