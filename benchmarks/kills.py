@@ -4,11 +4,12 @@
 
 Each round adds a span and kills its import, imports it, kills a run over the new data, kills the removal of
 old runs, and then lets a run end. A run is killed in a node drawn by lot, after a share of that node's usual
-time drawn by lot; an import and a removal a share of their usual time after they began to write. Whatever is
-killed is killed with all its children. After each kill everything is read to the last byte: ML Metadata
-(SQLite's own check, and rows of nothing), every shard of every span against its manifest, every row of the
-feature store against its checksum, every version by loading it as a server does and asking it; and no span or
-version may have changed. At the end of each round the run must end well, and leave nothing half done behind.
+time drawn by lot; an import and a removal a share of their usual time after they began to write. The process
+alone is killed, and what it had started must end by itself. After each kill everything is read to the last
+byte: ML Metadata (SQLite's own check, and rows of nothing), every shard of every span against its manifest,
+every row of the feature store against its checksum, every version by loading it as a server does and asking
+it; and no span or version may have changed. At the end of each round the run must end well, and leave nothing
+half done behind.
 """
 
 import argparse
@@ -43,6 +44,7 @@ _PLAN: Final = "planning"  # before the first node: loading, and judging of new 
 _END: Final = "the end"  # after the last node: records, verdict, report
 _END_S: Final = 2.0
 _TIMEOUT_S: Final = 900.0
+_CHILDREN_S: Final = 10.0  # for the children of what was killed, to end
 _GATE: Final = (
     "gate.min_bleu_4=0",
     "gate.min_cider_d=0",
@@ -104,14 +106,24 @@ class Child:
         return self._process.wait(_TIMEOUT_S)
 
     def kill_after(self, seconds: float) -> bool:
-        """Kills it with its children after so long; returns whether it was still at work."""
+        """Kills it, but not its children, after so long; returns whether it was still at work.
+
+        Raises:
+          RuntimeError: its children live on. They are killed then.
+        """
         try:
             self._process.wait(seconds)
             return False
         except subprocess.TimeoutExpired:
-            os.killpg(self._process.pid, signal.SIGKILL)
+            os.kill(self._process.pid, signal.SIGKILL)
             self._process.wait()
-            return True
+        deadline = time.monotonic() + _CHILDREN_S
+        while left := _commands(self._process.pid):
+            if time.monotonic() > deadline:
+                os.killpg(self._process.pid, signal.SIGKILL)
+                raise RuntimeError(f"killed, but what it had started lives on: {left}")
+            time.sleep(0.05)
+        return True
 
     def reached(self) -> str:
         """The last node that it told of."""
@@ -128,6 +140,18 @@ class Child:
         names, moments = [name for name, _ in found if name], [s for _, s in found if s]
         nodes = {name: float(seconds) for name, seconds in zip(names, moments, strict=True)}
         return {_PLAN: first - began} | nodes
+
+
+def _commands(group: int) -> list[str]:
+    """The processes of a group that are at work, by their names."""
+    found = []
+    for stat in pathlib.Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):  # has ended meanwhile
+            name, _, rest = stat.read_text().partition("(")[2].rpartition(")")
+            state, _, its_group = rest.split()[:3]
+            if int(its_group) == group and state not in "ZX":
+                found.append(name)
+    return found
 
 
 class Trial:

@@ -11,7 +11,7 @@ from absl import logging
 from models.features import ACTION_WORDS, IMAGE_FEATURES, IMAGE_ID, MASK_ID, TOKEN_IDS, UNK_ID
 
 # Captions of about one length share a batch, so that little of it is padding. Bounds on tokens (with START
-# and STOP); each is one trace of the training step, so there are few.
+# and STOP); where XLA compiles the training step, it does so for each of them, so there are few.
 _BUCKETS = (8, 11, 14, 18, 24, 32)
 
 
@@ -123,7 +123,7 @@ class Block(NamedTuple):
 
 
 def lengths(split: Split) -> list[int]:
-    """The lengths that batches of `split` have, rising: each is one branch of the training step."""
+    """The lengths that batches of `split` have, rising: the compiled training step has a branch for each."""
     return sorted(set(_bounds(split).tolist()))
 
 

@@ -33,8 +33,11 @@ class DeviceSplit:
         self._tokens = tf.Variable(split.tokens.astype(np.int64), trainable=False)
         self._images = tf.Variable(split.images.astype(np.int64), trainable=False)
 
-    def batch(self, rows, length: int):
-        """Captions `rows` [B] -> features [B, R, D] and tokens int32 [B, length]; a row of -1 is all MASK."""
+    def batch(self, rows, length):
+        """Captions `rows` [B] -> features [B, R, D] and tokens int32 [B, length]; a row of -1 is all MASK.
+
+        `length` is an int, or an int32 scalar of the graph.
+        """
         real = rows >= 0
         rows = tf.maximum(rows, 0)
         tokens = tf.cast(tf.gather(self._tokens, rows)[:, :length], tf.int32)

@@ -177,12 +177,13 @@ class Training:
         if not compiled:
             # Steps follow one another from Python, without waiting for their results. In a loop of the graph
             # TensorFlow's memory optimizer can break the loop inside a GRU's step ("tmp_var" already exists).
-            step = tf.function(on_all, autograph=False)  # traced once a length
+            # The length is a tensor: one graph, which takes seconds to make, does for all of them.
+            step = tf.function(on_all, autograph=False)
 
             def call_by_steps(rows, buckets, steps):
                 sums = tf.zeros(3)
                 for row, bucket in zip(rows[:steps], buckets[:steps], strict=True):
-                    sums += step(tf.constant(row), lengths[bucket])
+                    sums += step(tf.constant(row), tf.constant(lengths[bucket]))
                 return sums
 
             return call_by_steps

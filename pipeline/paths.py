@@ -67,6 +67,11 @@ class Paths:
         return self._at(".releases.lock")
 
     @property
+    def requests(self) -> str:
+        """Where the request logs of servers are looked for."""
+        return self._at("requests")
+
+    @property
     def reports(self) -> str:
         return self._at("reports")
 

@@ -90,6 +90,10 @@ def _sentence(feature: str, distance: float, limit: float, before: Counts, after
     verb = "has drifted" if distance > limit else "has not drifted"
     return (
         f"{FEATURES[feature].title} ({feature}) {verb}: its distribution differs by {distance:.2f} "
-        f"(Jensen-Shannon divergence; at most {limit:.2f} is allowed), its mean was {means[0]:.3g} and is "
-        f"{means[1]:.3g}."
+        f"(Jensen-Shannon divergence; at most {limit:.2f} is allowed), its mean was {_number(means[0])} and "
+        f"is {_number(means[1])}."
     )
+
+
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"

@@ -2,6 +2,7 @@
 
 import os
 import tempfile
+from concurrent import futures
 from typing import Any, Final
 
 from absl import logging
@@ -39,9 +40,14 @@ def validate(
 def _verdict(version: str, pictures: list[samples.Sample], timeout_s: float) -> trial.Verdict:
     try:
         # What is compared with it was computed in float32.
-        with ServerProcess(os.path.dirname(version), "--precision", "float32", "--poll", "0.5") as server:
+        with (
+            ServerProcess(os.path.dirname(version), "--precision", "float32", "--poll", "0.5") as server,
+            futures.ThreadPoolExecutor(1) as meanwhile,
+        ):
+            evaluated = meanwhile.submit(trial.run_on_features, version, pictures)
             server.wait_ready(timeout_s)
-            return trial.compare(server.address, version, pictures, timeout_s)
+            served = trial.ask_server(server.address, pictures, timeout_s)
+            return trial.compare(served, evaluated.result(), pictures)
     except trial.Refused as error:
         return trial.Verdict(reason=str(error))
 

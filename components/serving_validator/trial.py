@@ -25,6 +25,9 @@ BROKEN_IMAGE: Final = b"\xff\xd8\xff\xe0 starts as a JPEG and is none"
 _FEATURES_INPUT: Final = "features"
 _OUTPUTS: Final = (features.CAPTION_OUTPUT, features.LOG_PROB_OUTPUT)
 
+# By name; a row for each image.
+Outputs = dict[str, np.ndarray]
+
 
 class Refused(Exception):
     """The candidate is not fit to serve; the message says why."""
@@ -47,19 +50,16 @@ class Verdict:
     difference: float = 0.0
 
 
-def compare(address: str, model_path: str, samples: list[Sample], timeout_s: float) -> Verdict:
-    """Asks the server at `address` for captions of `samples` and compares them with the features' path.
+def compare(served: Outputs, evaluated: Outputs, samples: list[Sample]) -> Verdict:
+    """Compares what a server said of images with what was evaluated.
 
     Args:
-      address: `host:port` of a server that is ready.
-      model_path: folder of the same SavedModel, run in this process on the stored features.
-      samples: images and their features.
-      timeout_s: for each call.
+      served: of `ask_server`.
+      evaluated: of `run_on_features`.
+      samples: the images.
 
     Raises Refused at the first image that is not captioned as it should be.
     """
-    served = _ask_server(address, samples, timeout_s)
-    evaluated = _run_on_features(model_path, samples)
     ties = 0
     difference = 0.0
     for row, sample in enumerate(samples):
@@ -89,8 +89,16 @@ def compare(address: str, model_path: str, samples: list[Sample], timeout_s: flo
     return Verdict(images=len(samples), ties=ties, difference=difference)
 
 
-def _ask_server(address: str, samples: list[Sample], timeout_s: float) -> dict[str, np.ndarray]:
-    """Returns captions and log-probabilities of the samples, asked in batches with a broken image in each."""
+def ask_server(address: str, samples: list[Sample], timeout_s: float) -> Outputs:
+    """Returns a server's captions and log-probabilities, asked in batches with a broken image in each.
+
+    Args:
+      address: `host:port` of a server that is ready.
+      samples: images and their features.
+      timeout_s: for each call.
+
+    Raises Refused if it does not answer, or captions a broken image, or not the others.
+    """
     parts = []
     with grpc.insecure_channel(address, options=[("grpc.max_send_message_length", -1)]) as channel:
         stub = prediction_service_pb2_grpc.PredictionServiceStub(channel)
@@ -105,7 +113,7 @@ def _ask_server(address: str, samples: list[Sample], timeout_s: float) -> dict[s
     return {name: np.concatenate([part[name] for part in parts]) for name in _OUTPUTS}
 
 
-def _predict(stub: Any, images: list[bytes], timeout_s: float) -> dict[str, np.ndarray]:
+def _predict(stub: Any, images: list[bytes], timeout_s: float) -> Outputs:
     request = predict_pb2.PredictRequest()
     request.model_spec.name = features.MODEL_NAME
     request.model_spec.signature_name = features.SERVING_SIGNATURE
@@ -127,7 +135,7 @@ def _predict(stub: Any, images: list[bytes], timeout_s: float) -> dict[str, np.n
     return outputs
 
 
-def _check_status(outputs: dict[str, np.ndarray], batch: list[Sample], broken: int) -> None:
+def _check_status(outputs: Outputs, batch: list[Sample], broken: int) -> None:
     status = [value.decode("utf-8", "replace") for value in outputs[features.STATUS_OUTPUT].tolist()]
     if status.pop(broken) == features.STATUS_OK or any(outputs[features.CAPTION_OUTPUT][broken]):
         raise Refused("a broken image is captioned; expected a status that names it and empty captions")
@@ -136,7 +144,11 @@ def _check_status(outputs: dict[str, np.ndarray], batch: list[Sample], broken: i
             raise Refused(f"image {sample.image_id!r} is not captioned: {reason}")
 
 
-def _run_on_features(model_path: str, samples: list[Sample]) -> dict[str, np.ndarray]:
+def run_on_features(model_path: str, samples: list[Sample]) -> Outputs:
+    """Returns captions and log-probabilities of the SavedModel in `model_path`, run here on stored features.
+
+    Raises Refused if it cannot.
+    """
     try:
         model = SavedModel(model_path)
         try:

@@ -3,7 +3,6 @@
 import json
 import os
 from collections.abc import Sequence
-from typing import Final
 
 import apache_beam as beam
 from absl import logging
@@ -17,8 +16,6 @@ from components.span_example_gen.config import SpansConfig
 from components.span_example_gen.judge import Judge
 from components.span_example_gen.served_model import ServedModel
 from components.span_example_gen.spans import Span
-
-JUDGEMENTS: Final = "judgements.json"
 
 
 def identify(data_dir: str, records_dir: str) -> str:
@@ -79,6 +76,6 @@ def generate(
     window.fill(examples, chosen)
     used = {span.number for span in chosen}
     fileio.makedirs(judgements.uri)
-    with fileio.open(os.path.join(judgements.uri, JUDGEMENTS), "w") as file:
+    with fileio.open(os.path.join(judgements.uri, records.JUDGEMENTS), "w") as file:
         content = [each.to_dict() | {"used": each.span.number in used} for each in known]
         file.write(json.dumps(content, indent=2, sort_keys=True) + "\n")

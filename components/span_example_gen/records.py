@@ -18,6 +18,7 @@ from tfx.dsl.io import fileio
 
 from components.span_example_gen.spans import Span
 
+JUDGEMENTS: Final = "judgements.json"  # in the artifact of the SpanExampleGen
 ACCEPTED: Final = "accepted"
 REFUSED: Final = "refused"
 NEW: Final = "new"  # not judged yet

@@ -38,7 +38,6 @@ _CURVES: Final = (
 # The card's last line, by which an edited one is known.
 _SEAL: Final = "\n<!-- as generated: {} -->\n"
 PICTURES: Final = 12
-REQUESTS: Final = "requests"  # in the root: where request logs of its servers are looked for
 _COMPARED: Final = ("bleu_1", "bleu_2", "bleu_3", "bleu_4", "rouge_l", "cider_d")
 
 
@@ -122,7 +121,7 @@ def _skew(
     days: float,
 ) -> skew.Skew | None:
     """What servers were asked beside what the run learned from; None where there is no log."""
-    folder = requests or pathlib.Path(paths.root, REQUESTS)
+    folder = requests or pathlib.Path(paths.requests)
     if not folder.is_dir():
         if requests is not None:
             raise UserError(

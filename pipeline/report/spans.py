@@ -17,7 +17,6 @@ from pipeline import charts, runs
 from pipeline.paths import Paths
 from pipeline.report.summary import Summary
 
-JUDGEMENTS: Final = "judgements.json"  # in the artifact of the SpanExampleGen
 _FEWEST_DRAWN: Final = 3  # spans
 # The mean of an image's features says nothing to people.
 _TITLES: Final = {
@@ -79,7 +78,7 @@ def rows(run: runs.Run, paths: Paths) -> list[SpanRow]:
     They are told as the run found them; those of a run that failed before, as they are known now.
     """
     found = {span.number: span for span in spans_.find(run.data)}
-    path = pathlib.Path(run.artifacts.get("judgements", ""), JUDGEMENTS)
+    path = pathlib.Path(run.artifacts.get("judgements", ""), records.JUDGEMENTS)
     if path.is_file():
         judged = json.loads(path.read_text("utf-8"))
         judged += _refused_since(run, judged, found, paths)

@@ -86,7 +86,8 @@ def compare(folder: pathlib.Path, pictures: list[samples.Sample], **settings) ->
     path = support.save_model(folder, 1, **settings)
     with support.server_in_thread(folder) as address:
         support.wait_ready(address)
-        return trial.compare(address, str(path), pictures, 60)
+        served = trial.ask_server(address, pictures, 60)
+        return trial.compare(served, trial.run_on_features(str(path), pictures), pictures)
 
 
 def test_a_good_model_is_blessed_as_the_pusher_expects(tmp_path, examples):

@@ -1,6 +1,7 @@
 """The training loop: it learns, stops in time, and goes on after a kill as if nothing had happened."""
 
 import dataclasses
+import itertools
 import math
 import pathlib
 
@@ -12,6 +13,7 @@ import tensorflow as tf
 from models import data, trainer
 from models.captioner import Captioner, token_losses
 from models.config import CorpusConfig, ModelConfig, TrainConfig
+from models.decoders import DECODERS
 from models.features import ACTION_WORDS, MASK_ID, START_ID, STOP_ID
 from models.generation.greedy import greedy_search
 from models.generation.rules import Rules
@@ -20,7 +22,7 @@ from models.training import Training
 from models.vocabulary import Vocabulary
 from tests.models.conftest import FEATURE_WIDTH, WORDS, CaptionerMaker, token_rows
 
-# Six images, a caption each, in one length bucket (each bucket is traced apart).
+# Six images, a caption each, in one length bucket.
 CAPTIONS = ["a cat", "the dog", "cat dog cat", "dog", "the cat the dog", "a dog a"]
 QUIET = TrainConfig(
     epochs=4, batch_size=4, patience=0, learning_rate=1e-2, label_smoothing=0.1, steps_per_call=1
@@ -105,6 +107,40 @@ def test_a_tiny_corpus_is_learned_by_heart(make_captioner: CaptionerMaker, split
     ids, _ = greedy_search(captioner.step, state, tf.constant(len(split)), Rules(6))
     rows = ids[:, 0].numpy()
     assert [" ".join(WORDS[word] for word in row if word >= len(ACTION_WORDS)) for row in rows] == CAPTIONS
+
+
+@pytest.mark.parametrize(("decoder", "preset"), itertools.product(DECODERS, ("default", "talk2017")))
+def test_a_graph_for_captions_of_any_length_gives_the_logits_of_each(make_captioner, decoder, preset, split):
+    captioner = make_captioner(decoder=decoder, preset=preset, fresh=True)
+    signature = [
+        tf.TensorSpec([None, *split.features.shape[1:]], tf.float32),
+        tf.TensorSpec([None, None], tf.int32),
+    ]
+    graph = tf.function(captioner, signature)
+    for length in (2, 5, split.tokens.shape[1]):
+        tokens = split.tokens[:, :length]
+        features = split.features[split.images].astype(np.float32)
+        np.testing.assert_allclose(graph(features, tokens), captioner(features, tokens), rtol=1e-4, atol=1e-4)
+
+
+def test_captions_of_all_lengths_share_a_graph(
+    make_captioner: CaptionerMaker, split, tmp_path, monkeypatch: pytest.MonkeyPatch
+):
+    captions = ["a cat", "the dog " * 6, "dog " * 20]
+    images = np.arange(len(captions), dtype=np.int32)
+    several = data.Split(split.image_ids, split.features, token_rows(captions, length=32), images)
+    assert len(data.lengths(several)) == 3
+    traced = []
+    call = Captioner.__call__
+
+    def spy(captioner, *args, **kwargs):
+        traced.append(kwargs["training"])
+        return call(captioner, *args, **kwargs)
+
+    captioner = make_captioner(fresh=True)
+    monkeypatch.setattr(Captioner, "__call__", spy)
+    fit(captioner, QUIET.replace(epochs=1), several, several, tmp_path)
+    assert traced == [True, False]
 
 
 @pytest.mark.usefixtures("eagerly")

@@ -9,7 +9,7 @@ import re
 import pytest
 
 from components.drift import compare, statistics
-from components.span_example_gen import executor, inspection, records
+from components.span_example_gen import inspection, records
 from components.span_example_gen import spans as spans_
 from models import features as names
 from pipeline import runs
@@ -75,7 +75,7 @@ def judged(make_run, tmp_path) -> Judged:
         each.to_dict() | {"used": each.span.number in WINDOW}
         for each in records.read(made.paths.spans, found)
     ]
-    (folder / executor.JUDGEMENTS).write_text(json.dumps(told))
+    (folder / records.JUDGEMENTS).write_text(json.dumps(told))
     artifacts = made_artifacts(tmp_path) | {"judgements": str(folder)}
     run = dataclasses.replace(made.run, artifacts=artifacts)
     run.write(made.paths)
