@@ -48,7 +48,7 @@ from pipeline.retention.plan import Limits
 from serving.saved_model import SavedModel
 
 _BEGIN: Final = datetime.datetime(2026, 1, 5, 12, tzinfo=datetime.UTC)  # a Monday
-_TRIGGERS: Final = TriggerConfig(cron="0 3 1 */2 *", timezone="UTC", on_drift=True)
+_TRIGGERS: Final = TriggerConfig(cron="0 3 1 */3 *", timezone="UTC", on_drift=True)
 _COUNTS: Final = (40, 8)  # train and eval pictures a week
 _FIRST_COUNTS: Final = (200, 32)
 _HELD_OUT: Final = 60
