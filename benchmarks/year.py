@@ -227,7 +227,7 @@ def main() -> None:
         folder = args.folder or pathlib.Path(temporary)
         with (
             # Starting Java takes longer than all other scores of so few pictures.
-            mock.patch.object(meteor, "find", lambda: meteor.Unavailable("left out")),
+            mock.patch.object(meteor, "find", return_value=meteor.Unavailable("left out")),
             quiet.noise_to(str(folder / "year.log")),
             open(folder / "runs.out", "w", encoding="utf-8") as out,
         ):

@@ -36,8 +36,8 @@ class SavedModel:
         graph = tf.Graph()
         config = tf.compat.v1.ConfigProto()
         config.gpu_options.allow_growth = True  # another version is loaded beside this one during a swap
-        # A second pass of the optimizers and that of TFG, TensorFlow's newer one, make a first run a third longer
-        # and later ones no faster.
+        # A second pass of the optimizers, and TFG's, make a first run half as long again, and later ones no
+        # faster.
         rewriting = config.graph_options.rewrite_options
         rewriting.meta_optimizer_iterations = rewriting.ONE
         rewriting.disable_tfg_optimizer = True
