@@ -23,12 +23,14 @@ import pytest
 
 _E2E: Final = "tests/e2e/"
 _OWN_RUN: Final = "tests/e2e/test_kill.py"
+# What takes minutes comes first, else one process is left with it when the other has nothing to do any more.
+_LONG: Final = (_E2E, "tests/kubeflow/test_compiled_run.py", "tests/beam/")
 _DATA = pathlib.Path(__file__).parents[2] / "shared" / "data"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The end-to-end tests, which take longest, come first."""
-    items.sort(key=lambda item: not item.nodeid.startswith(_E2E))  # stable
+    """The longest come first."""
+    items.sort(key=lambda item: not item.nodeid.startswith(_LONG))  # stable
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -38,6 +40,8 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     They share pipeline runs and models that take minutes to make. One file of them has a run of its own.
     """
     from xdist.scheduler import LoadFileScheduling
+
+    config.option.loadscopereorder = False  # files with most tests first: the longest have few
 
     class Scheduling(LoadFileScheduling):
         def _split_scope(self, nodeid: str) -> str:
