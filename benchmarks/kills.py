@@ -122,7 +122,7 @@ class Child:
             if time.monotonic() > deadline:
                 os.killpg(self._process.pid, signal.SIGKILL)
                 raise RuntimeError(f"killed, but what it had started lives on: {left}")
-            time.sleep(0.05)
+            time.sleep(0.05)  # they are nobody's children now: nothing tells of their end
         return True
 
     def reached(self) -> str:
