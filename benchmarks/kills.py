@@ -50,6 +50,7 @@ _GATE: Final = (
     "gate.min_cider_d=0",
     "gate.undecided=pass",
     "train.epochs=4",
+    "push.keep_versions=0",  # none may be gone
     "validator.images=2",
 )
 _FIRST: Final = (60, 10, 0)  # pictures

@@ -22,6 +22,8 @@ _MAX_BLOCKS: Final = 1 << 15  # of a GIF's first picture and what is before it, 
 _BEFORE, _EXTENSION, _PICTURE, _END = range(4)  # where a walk through a GIF is
 
 
+# Traced once in a process, not for each signature of each model.
+@tf.function(input_signature=[tf.TensorSpec([None], tf.string)], autograph=False)
 def still(image_bytes: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     """Returns files of one picture and their sizes.
 

@@ -1,7 +1,10 @@
 """What a user sees of whole runs. The tests follow one another on one pipeline, as a user's runs do."""
 
+import contextlib
 import json
 import pathlib
+import shutil
+from collections.abc import Iterator
 
 import pytest
 
@@ -18,6 +21,18 @@ def features_made(small: Small) -> int:
 
     (store,) = pathlib.Path(small.paths.feature_store).iterdir()  # one encoder, one store
     return len(FeatureReader(str(store / "packs"), row_bytes=4 * 4 * 256 * 2))
+
+
+@contextlib.contextmanager
+def another_span(small: Small, seed: int) -> Iterator[None]:
+    """A span of 15 pictures, and a run over it that goes no further than to their features."""
+    import_scenes(pathlib.Path(small.data), (12, 3, 0), seed)
+    with pytest.raises(UserError, match="Transform failed"):
+        small.run("corpus.min_images=100000")
+    try:
+        yield
+    finally:
+        shutil.rmtree(sorted(pathlib.Path(small.data).glob("span-*"))[-1])
 
 
 def test_the_first_run_pushes_a_whole_model(small: Small):
@@ -148,9 +163,8 @@ def test_a_canary_is_on_trial_until_it_is_promoted(small: Small, capfd: pytest.C
 
 def test_of_a_new_span_only_its_images_are_featurized(small: Small):
     before = features_made(small)
-    import_scenes(pathlib.Path(small.data), (12, 3, 0), seed=2)
-    small.run()
-    assert features_made(small) == before + 15
+    with another_span(small, seed=2):
+        assert features_made(small) == before + 15
 
 
 def test_data_that_does_not_fit_the_schema_stops_the_run(small: Small, tmp_path: pathlib.Path):
