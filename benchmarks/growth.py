@@ -107,15 +107,16 @@ def run_features(folder: pathlib.Path, _: int, real: EncoderConfig | None) -> No
 
 
 def run_statistics(folder: pathlib.Path, _: int, __: EncoderConfig | None) -> None:
-    from tfx.components.statistics_gen.executor import Executor
     from tfx.types import standard_artifacts
+
+    from components.statistics_gen.executor import Executor
 
     statistics = standard_artifacts.ExampleStatistics()
     statistics.uri = str(folder / "statistics")
     Executor(_context(folder)).Do(
         {"examples": [_examples(folder)], "schema": [_schema("raw")]},
         {"statistics": [statistics]},
-        {"exclude_splits": "[]"},
+        {},
     )
 
 

@@ -17,6 +17,7 @@ from components.pusher.component import AtomicPusher
 from components.schema.component import CuratedSchema
 from components.serving_validator.component import ServingValidator
 from components.span_example_gen.component import SpanExampleGen
+from components.statistics_gen.component import CaptionStatisticsGen
 from components.trainer.component import CaptionTrainer
 from components.transform.component import CaptionTransform
 from models.metrics.meteor import find as find_meteor
@@ -153,10 +154,16 @@ def _learn(config: PipelineConfig, values: Values, world: World, paths: Paths, b
         serving_dir=values.serving,
         config=values.spans,
         spans=world.spans,
-        code_version=fingerprint.of_sources(["components/span_example_gen", "components/drift"]),
+        code_version=fingerprint.of_sources(
+            ["components/span_example_gen", "components/drift", "components/statistics_gen"]
+        ),
     )
     examples = example_gen.outputs["examples"]
-    statistics = tfx.components.StatisticsGen(examples=examples, schema=raw_schema.outputs["schema"])
+    statistics = CaptionStatisticsGen(
+        examples=examples,
+        schema=raw_schema.outputs["schema"],
+        code_version=fingerprint.of_sources(["components/statistics_gen"]),
+    ).with_id("StatisticsGen")
     validator = StrictExampleValidator(
         statistics=statistics.outputs["statistics"], schema=raw_schema.outputs["schema"]
     )

@@ -16,6 +16,7 @@ from google.protobuf.message import DecodeError
 from components.drift import features as drift_features
 from components.span_example_gen import served_model
 from components.span_example_gen.spans import Span, split_of
+from components.statistics_gen.executor import leave_out_images
 from models import features
 
 # Outputs beside the main one.
@@ -107,9 +108,7 @@ class ReadShard(beam.DoFn):
             yield beam.pvalue.TaggedOutput(VALUES, drift_features.of_example(example, self._words))
         except ValueError:
             tally[UNREADABLE] += 1
-        if features.IMAGE_ENCODED in feature:
-            images = feature[features.IMAGE_ENCODED].bytes_list
-            images.value[:] = [b"" for _ in images.value]
+        leave_out_images(example)
         yield example.SerializeToString(deterministic=True)
 
 

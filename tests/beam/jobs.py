@@ -16,7 +16,6 @@ import tensorflow as tf
 import tensorflow_data_validation as tfdv
 from google.protobuf import json_format
 from tensorflow_metadata.proto.v0 import schema_pb2
-from tfx.components.statistics_gen.executor import Executor as StatisticsGen
 from tfx.components.transform.executor import Executor as Transform
 from tfx.components.util import examples_utils
 from tfx.dsl.components.base.base_beam_executor import BaseBeamExecutor
@@ -28,6 +27,7 @@ from components.evaluator import executor as evaluator
 from components.evaluator import records, scores
 from components.image_featurizer import executor as featurizer
 from components.span_example_gen import inspection, spans
+from components.statistics_gen.executor import Executor as StatisticsGen
 from models import encoder_identity, features
 from models.config import CorpusConfig, EncoderConfig
 from models.seen_captions import SeenCaptions
@@ -42,7 +42,7 @@ Argv = Sequence[str]
 IMAGES: Final = {"train": 20, "eval": 6}
 ENCODER: Final = EncoderConfig(weights="random", layer="mixed0", seed=5)
 _CORPUS: Final = CorpusConfig(min_images=2, word_vectors="none")
-_SCHEMAS: Final = pathlib.Path(__file__).parents[2] / "pipeline" / "schemas"
+SCHEMAS: Final = pathlib.Path(__file__).parents[2] / "pipeline" / "schemas"
 
 
 class NotAnImage:
@@ -106,7 +106,7 @@ def run_featurizer(
 def run_inspection(argv: Argv, out: pathlib.Path, data: pathlib.Path) -> dict[str, Any]:
     """SpanExampleGen's look at the span of an import."""
     (span,) = spans.find(str(data))
-    schema = io_utils.parse_pbtxt_file(str(_SCHEMAS / "raw" / "schema.pbtxt"), schema_pb2.Schema())
+    schema = io_utils.parse_pbtxt_file(str(SCHEMAS / "raw" / "schema.pbtxt"), schema_pb2.Schema())
     found = inspection.inspect(span, schema, [], None, 0, str(out), beam.Pipeline(argv=list(argv)))
     return {
         "tally": found.tally,
@@ -126,7 +126,7 @@ def run_statistics(argv: Argv, out: pathlib.Path, examples: standard_artifacts.E
     StatisticsGen(_context(argv, out)).Do(
         {"examples": [examples], "schema": [_schema("raw")]},
         {"statistics": [statistics]},
-        {"exclude_splits": "[]"},
+        {},
     )
     return {
         split: _statistics(tfdv.load_stats_binary(str(out / f"Split-{split}" / "FeatureStats.pb")))
@@ -252,7 +252,7 @@ def _rounded(values: Any) -> Any:
 
 def _schema(name: str) -> standard_artifacts.Schema:
     schema = standard_artifacts.Schema()
-    schema.uri = str(_SCHEMAS / name)
+    schema.uri = str(SCHEMAS / name)
     return schema
 
 
