@@ -4,6 +4,7 @@ Shapes: B images, K captions an image, R regions, D feature width, L = decode.ma
 """
 
 import dataclasses
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -39,7 +40,7 @@ class Parts:
     corpus: CorpusConfig
     decode: DecodeConfig
 
-    @property
+    @functools.cached_property
     def writer(self) -> Writer:
         """Writes captions as `decode` says."""
         return Writer(self.model, self.decode)

@@ -13,6 +13,7 @@ from pipeline.errors import UserError
 from tests.e2e.conftest import Small, import_scenes
 
 PICTURES = 230  # train and eval of the first span
+SHUFFLED = ("train.shuffle_captions=true", "train.epochs=4")
 
 
 def features_made(small: Small) -> int:
@@ -102,7 +103,7 @@ def test_a_model_of_shuffled_captions_is_refused_and_the_run_says_why(
     small: Small, capfd: pytest.CaptureFixture[str]
 ):
     versions = small.versions()
-    outcome = small.run("train.shuffle_captions=true")
+    outcome = small.run(*SHUFFLED)
     assert not outcome.verdict.blessed
     assert outcome.pushed is None
     assert small.versions() == versions
@@ -120,7 +121,7 @@ def test_a_person_may_push_a_refused_model_and_only_judging_is_done_again(
 ):
     versions = small.versions()
     capfd.readouterr()
-    outcome = small.run("train.shuffle_captions=true", force_bless="to see it in service")
+    outcome = small.run(*SHUFFLED, force_bless="to see it in service")
     progress = capfd.readouterr().err
     assert progress.count("done in") == 2, progress
     assert outcome.verdict.forced == "to see it in service"
@@ -136,7 +137,7 @@ def test_after_a_rollback_the_version_before_is_in_service_and_the_baseline(
     assert cli.main(["rollback", "--root", small.root, "--reason", "its captions are shuffled"]) == 0
     assert small.first.pushed is not None
     assert small.versions() == [pathlib.Path(small.first.pushed).name]
-    refused = small.run("train.shuffle_captions=true")
+    refused = small.run(*SHUFFLED)
     assert refused.verdict.baseline_version == small.versions()[0]
     assert refused.pushed is None
     outcome = small.run()
@@ -150,7 +151,7 @@ def test_after_a_rollback_the_version_before_is_in_service_and_the_baseline(
 
 def test_a_canary_is_on_trial_until_it_is_promoted(small: Small, capfd: pytest.CaptureFixture[str]):
     versions = small.versions()
-    trial = small.run("train.shuffle_captions=true", "push.canary=true", force_bless="to see it on trial")
+    trial = small.run(*SHUFFLED, "push.canary=true", force_bless="to see it on trial")
     assert trial.canary
     assert trial.pushed is not None
     assert "Pushed as canary" in capfd.readouterr().out

@@ -1,6 +1,5 @@
 """Warm start: what a new captioner takes over from the one in service, and when it takes nothing."""
 
-import itertools
 import pathlib
 
 import keras
@@ -50,7 +49,13 @@ def logits(model: Captioner) -> np.ndarray:
 
 
 REPRESENTATIONS = ("one_hot", "vector", "binary_code", "hybrid")
-PAIRS = [*itertools.product(["gru"], REPRESENTATIONS, REPRESENTATIONS)]
+# Each way in and each way out twice: what one of them keeps does not depend on the other.
+WAYS = [
+    (enters, REPRESENTATIONS[(place + step) % len(REPRESENTATIONS)])
+    for place, enters in enumerate(REPRESENTATIONS)
+    for step in (0, 1)
+]
+PAIRS = [("gru", *ways) for ways in WAYS]
 PAIRS += [(decoder, "hybrid", "one_hot") for decoder in ("dilated_cnn", "gated_cnn", "transformer")]
 
 
@@ -66,9 +71,7 @@ def test_with_the_same_words_it_is_the_same_captioner(decoder, enters, leaves, t
     np.testing.assert_allclose(logits(new), logits(old), rtol=1e-5)
 
 
-@pytest.mark.parametrize(
-    ("enters", "leaves"), [pair for pair in itertools.product(REPRESENTATIONS, REPRESENTATIONS)]
-)
+@pytest.mark.parametrize(("enters", "leaves"), WAYS)
 def test_a_grown_vocabulary_keeps_what_was_learned_of_each_word(enters, leaves, tmp_path):
     """Between two old words, the new model decides as the old one: their logits differ by as much."""
     config = TINY.replace(input_representation=enters, output_representation=leaves)

@@ -3,8 +3,9 @@
 This is the C++ code that TensorFlow Serving loads models with. No TensorFlow for Python is imported, and none
 could be: with -I -S only the standard library is on the path.
 
-Reads {"inputs": {"name:0": [type, [value, ...]]}, "outputs": ["name:0", ...]} from standard input, with the
-number of the DataType, and writes a list of {"shape": [...], "values": [...]}. Strings are in hexadecimal.
+Reads a list of {"inputs": {"name:0": [type, [value, ...]]}, "outputs": ["name:0", ...]} from standard input,
+with the number of the DataType, and writes for each a list of {"shape": [...], "values": [...]}. Strings are
+in hexadecimal.
 """
 
 import ctypes
@@ -94,7 +95,7 @@ def read_tensor(api: Api, tensor: ctypes.c_void_p) -> dict:
 
 def main() -> None:
     folder, model = sys.argv[1:]
-    request = json.load(sys.stdin)
+    requests = json.load(sys.stdin)
     api = Api(folder)
     graph = ctypes.c_void_p(api("TF_NewGraph"))
     options = ctypes.c_void_p(api("TF_NewSessionOptions"))
@@ -124,27 +125,30 @@ def main() -> None:
             outputs[place] = Output(found, int(index))
         return outputs
 
-    names, vectors = zip(*request["inputs"].items(), strict=True)
-    tensors = [to_tensor(api, kind, values) for kind, values in vectors]
-    fed = (ctypes.c_void_p * len(tensors))(*[tensor.value for tensor in tensors])
-    results = (ctypes.c_void_p * len(request["outputs"]))()
-    api(
-        "TF_SessionRun",
-        session,
-        None,
-        places(list(names)),
-        fed,
-        len(tensors),
-        places(request["outputs"]),
-        results,
-        len(results),
-        None,
-        0,
-        None,
-        api.status,
-    )
-    api.check()
-    json.dump([read_tensor(api, ctypes.c_void_p(result)) for result in results], sys.stdout)
+    def run(request: dict) -> list[dict]:
+        names, vectors = zip(*request["inputs"].items(), strict=True)
+        tensors = [to_tensor(api, kind, values) for kind, values in vectors]
+        fed = (ctypes.c_void_p * len(tensors))(*[tensor.value for tensor in tensors])
+        results = (ctypes.c_void_p * len(request["outputs"]))()
+        api(
+            "TF_SessionRun",
+            session,
+            None,
+            places(list(names)),
+            fed,
+            len(tensors),
+            places(request["outputs"]),
+            results,
+            len(results),
+            None,
+            0,
+            None,
+            api.status,
+        )
+        api.check()
+        return [read_tensor(api, ctypes.c_void_p(result)) for result in results]
+
+    json.dump([run(request) for request in requests], sys.stdout)
 
 
 if __name__ == "__main__":
