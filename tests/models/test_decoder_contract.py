@@ -25,8 +25,8 @@ B, T, V = 3, 5, len(WORDS)
 REAL_WORDS = range(EXTRA_ID + 1, V)
 OUTPUTS = tuple(REPRESENTATIONS)
 # Every two of decoder, input and output representation meet, a Latin square, by turns over a grid of regions
-# and a pooled image. With hybrid input and one-hot output also the shapes of the talk, and other ways in which
-# the image may enter.
+# and a pooled image. With hybrid input and one-hot output also the shapes of the talk, and other ways in
+# which the image may enter.
 COMBINATIONS = [
     *(
         (decoder, "default", None, input_, OUTPUTS[(row + column) % len(OUTPUTS)], (4, 1)[column % 2])
