@@ -99,6 +99,9 @@ class Captioner(keras.Model):
         # Logits in float32: the softmax over thousands of words is where half precision hurts.
         self.to_logits = REPRESENTATIONS[shape.output_representation].output(words, dtype="float32")
 
+    def build(self, input_shape):
+        """Nothing: each part is built as it is first called. Keras would trace the whole call before it."""
+
     def call(self, features, tokens, training=False):
         """Features `[B, R, D]`, tokens `[B, T]` -> logits `[B, T, V]`; logits at t predict token t + 1."""
         image = self.image_projection(features, training=training)

@@ -23,6 +23,9 @@ class BesideBaseWords(keras.layers.Layer):
         self.base = keras.layers.Embedding(words.base_size, width, first_rows()) if width else None
         self.rest = rest
 
+    def build(self, input_shape):
+        """Nothing, as in `Captioner`."""
+
     def call(self, ids):
         base_ids = ops.where(ids < self._base_size, ids, EXTRA_ID)
         rest = self.rest(ids)

@@ -33,6 +33,9 @@ class HybridOutput(keras.layers.Layer):
         self.base = keras.layers.Dense(words.base_size, dtype=self.dtype_policy)
         self.rest = _REST[words.hybrid_rest](words, dtype=self.dtype_policy)
 
+    def build(self, input_shape):
+        """Nothing, as in `Captioner`."""
+
     def call(self, hidden):
         # float32: log-probabilities of thousands of words do not survive the sum in half precision.
         base = ops.log_softmax(ops.cast(self.base(hidden), "float32"), axis=-1)

@@ -233,3 +233,15 @@ def test_captions_keep_the_rules(captioner, features):
     assert np.all(scores > IMPOSSIBLE / 2)
     allowed = set(every_caption(max_tokens=3))
     assert {words_of(beam) for beam in ids.reshape(-1, 4)} <= allowed
+
+
+@pytest.mark.parametrize("decoder", DECODERS)
+@pytest.mark.parametrize("representation", REPRESENTATIONS)
+def test_it_is_built_without_tracing_its_call(monkeypatch, make_captioner, decoder, representation):
+    """Keras traces the call of a layer that does not say how it is built: of nested ones again and again."""
+
+    def traced(call, *args, **kwargs):
+        raise AssertionError(f"{call.__self__} is traced to be built")
+
+    monkeypatch.setattr("keras.src.layers.layer.backend.compute_output_spec", traced)
+    make_captioner(decoder=decoder, input_representation=representation, output_representation=representation)
