@@ -240,8 +240,7 @@ def test_captions_keep_the_rules(captioner, features):
 def test_it_is_built_without_tracing_its_call(monkeypatch, make_captioner, decoder, representation):
     """Keras traces the call of a layer that does not say how it is built: of nested ones again and again."""
 
-    def traced(call, *args, **kwargs):
-        raise AssertionError(f"{call.__self__} is traced to be built")
-
-    monkeypatch.setattr("keras.src.layers.layer.backend.compute_output_spec", traced)
+    traced = []
+    monkeypatch.setattr("keras.src.backend.compute_output_spec", lambda call, *_, **__: traced.append(call))
     make_captioner(decoder=decoder, input_representation=representation, output_representation=representation)
+    assert not traced
