@@ -12,6 +12,9 @@ class OneHotInput(keras.layers.Layer):
         super().__init__(**kwargs)
         self.embedding = keras.layers.Embedding(words.size, width, first_rows())
 
+    def build(self, input_shape):
+        """Nothing, as in `Captioner`."""
+
     def call(self, ids):
         return self.embedding(ids)
 
@@ -22,6 +25,9 @@ class OneHotOutput(keras.layers.Layer):
     def __init__(self, words: WordTable, **kwargs):
         super().__init__(**kwargs)
         self.project = keras.layers.Dense(words.size, dtype=self.dtype_policy)
+
+    def build(self, input_shape):
+        """Nothing, as in `Captioner`."""
 
     def call(self, hidden):
         return self.project(hidden)
