@@ -24,12 +24,19 @@ from tests.models.conftest import FEATURE_WIDTH, WORDS, CaptionerMaker
 B, T, V = 3, 5, len(WORDS)
 REAL_WORDS = range(EXTRA_ID + 1, V)
 OUTPUTS = tuple(REPRESENTATIONS)
-# Every two of decoder, input and output representation meet, a Latin square, by turns over a grid of regions
-# and a pooled image. With hybrid input and one-hot output also the shapes of the talk, and other ways in
-# which the image may enter.
+# Every two of decoder, input and output representation meet, a Latin square, and each of them both a grid of
+# regions and a pooled image. With hybrid input and one-hot output also the shapes of the talk, and other ways
+# in which the image may enter.
 COMBINATIONS = [
     *(
-        (decoder, "default", None, input_, OUTPUTS[(row + column) % len(OUTPUTS)], (4, 1)[column % 2])
+        (
+            decoder,
+            "default",
+            None,
+            input_,
+            OUTPUTS[(row + column) % len(OUTPUTS)],
+            (4, 1)[(column + row // 2) % 2],
+        )
         for row, decoder in enumerate(DECODERS)
         for column, input_ in enumerate(REPRESENTATIONS)
     ),
@@ -239,7 +246,6 @@ def test_captions_keep_the_rules(captioner, features):
 @pytest.mark.parametrize("representation", REPRESENTATIONS)
 def test_it_is_built_without_tracing_its_call(monkeypatch, make_captioner, decoder, representation):
     """Keras traces the call of a layer that does not say how it is built: of nested ones again and again."""
-
     traced = []
     monkeypatch.setattr("keras.src.backend.compute_output_spec", lambda call, *_, **__: traced.append(call))
     make_captioner(decoder=decoder, input_representation=representation, output_representation=representation)
