@@ -229,7 +229,8 @@ def test_probabilities_have_two_digits(log_prob, shown):
 
 
 def test_answers_keep_the_order_of_the_photos_whatever_takes_long(run, server, album, capsys):
-    server.script = [0.4, 0.0, 0.2]
+    together = threading.Barrier(2)
+    server.script = [together, together, 0.4, 0.0]
     assert run("--format", "captions", album) == 0
     assert capsys.readouterr().out.splitlines() == [f"{width} x 30" for width in range(40, 70)]
     assert sorted(server.counts) == [6, 8, 8, 8]

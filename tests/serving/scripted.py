@@ -16,7 +16,7 @@ from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
 from models import features
 from serving.client import Captions
 
-Step = grpc.StatusCode | tuple[grpc.StatusCode, str] | float | threading.Event | None
+Step = grpc.StatusCode | tuple[grpc.StatusCode, str] | float | threading.Event | threading.Barrier | None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,8 +35,8 @@ class Scripted(prediction_service_pb2_grpc.PredictionServiceServicer):
     """Answers each call with the next of `script`: a status to abort with, a delay in seconds, or None.
 
     What `by_width` has for the width of the first picture comes before that, for calls in no sure order. An
-    event is waited for. Without an instruction every picture gets the caption "W x H", log-probability -1.25,
-    and "a picture", -2.5.
+    event is waited for; at a barrier, calls wait for one another. Without an instruction every picture gets
+    the caption "W x H", log-probability -1.25, and "a picture", -2.5.
     """
 
     def __init__(self):
@@ -78,6 +78,8 @@ class Scripted(prediction_service_pb2_grpc.PredictionServiceServicer):
     def _do(self, step: Step, context) -> None:
         match step:
             case threading.Event():
+                step.wait(30)
+            case threading.Barrier():
                 step.wait(30)
             case float():
                 time.sleep(step)

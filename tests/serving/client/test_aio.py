@@ -82,7 +82,7 @@ async def test_batches_are_split_by_the_server_s_limits(address, server):
 
 @in_a_loop
 async def test_many_pictures_are_asked_about_at_once_and_answered_in_order(address, server):
-    server.script = [0.4, 0.0, 0.2, 0.1, 0.3]
+    server.script = [threading.Barrier(3)] * 3 + [0.2, 0.0, 0.1]
     async with AsyncCaptionClient(address, max_batch=2) as client:
         pictures = (jpeg(40 + i) for i in range(20))
         answers = [answer async for answer in client.caption_many(pictures, concurrency=3)]
