@@ -1,6 +1,7 @@
 """Input of the trainer: a split in memory, and its batches by length."""
 
 import dataclasses
+import hashlib
 import itertools
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
@@ -33,6 +34,16 @@ class Split:
 
     def __len__(self) -> int:
         return len(self.tokens)
+
+    def digest(self) -> str:
+        """Names the content: the same wherever the split was read from, and in whichever order of images."""
+        images = [
+            hashlib.sha256(b"%s\0%s" % (image_id.encode(), features.tobytes()))
+            for image_id, features in zip(self.image_ids, self.features, strict=True)
+        ]
+        for image, caption in zip(self.images, self.tokens, strict=True):
+            images[image].update(caption.tobytes())
+        return hashlib.sha256(b"".join(sorted(image.digest() for image in images))).hexdigest()
 
     def shuffled(self, seed: int) -> "Split":
         """Every image with the captions of another: what no model can learn from."""

@@ -42,9 +42,10 @@ def run_fn(fn_args: Any) -> None:
     """Trains a captioner and exports it. Called by TFX's Trainer.
 
     `fn_args.custom_config` holds `model`, `train`, `corpus` and `decode` as JSON of their configs,
-    `checkpoints`, the folder of unfinished trainings, and `baseline`, the folder of the SavedModel in service
-    (empty: there is none); `fn_args.base_model` is the image encoder's SavedModel. With several workers (see
-    `models.distribution`) each calls this, and the chief exports.
+    `checkpoints`, the folder of unfinished trainings, `baseline`, the folder of the SavedModel in service
+    (empty: there is none), and `code_version`, another one for other code; `fn_args.base_model` is the image
+    encoder's SavedModel. With several workers (see `models.distribution`) each calls this, and the chief
+    exports.
     """
     job = _Job(fn_args)
     trained = [job.train(start) for start in job.starts()]
@@ -113,7 +114,7 @@ class _Job:
         if self._config.shuffle_captions:
             logging.warning("train.shuffle_captions is on: every image has another's captions")
             self._train = self._train.shuffled(self._config.seed)
-        self.checkpoint_dir = _checkpoint_dir(fn_args)
+        self.checkpoint_dir = self._checkpoint_dir()
 
     def starts(self) -> list[str]:
         """The trainings of this run: `warm`, `cold` or both, which a model in service must be there for."""
@@ -207,6 +208,19 @@ class _Job:
     def _shapes(self) -> warm_start.Shapes:
         return warm_start.Shapes.of(self._model_config, self._feature_shape, self._words)
 
+    def _checkpoint_dir(self) -> str:
+        """A folder that only a training of the same data, settings and code finds again after a kill.
+
+        By what there is to learn from, not where it lies: on Kubeflow another run has its inputs elsewhere.
+        """
+        settings = dict(self._args.custom_config)
+        folder, baseline = settings.pop("checkpoints"), settings.pop("baseline", "")
+        if self._config.start != COLD and baseline:
+            settings["baseline"] = warm_start.digest(baseline)
+        identity = [settings, self._vocabulary.words, self._train.digest(), self._evaluation.digest()]
+        name = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:16]
+        return os.path.join(folder, name)
+
     def _begin(self, model: Captioner) -> str:
         """Returns how `model` begins, in a sentence."""
         encoder = encoder_identity.read(self._args.base_model)
@@ -221,13 +235,6 @@ def copy_weights(source: keras.Model, target: keras.Model) -> None:
     """Gives `target` the weights of `source`, a built model of the same layers in any precision."""
     for weight, trained in zip(target.weights, source.weights, strict=True):
         weight.assign(trained.numpy())
-
-
-def _checkpoint_dir(fn_args: Any) -> str:
-    """A folder that only a training of the same data, settings and code finds again after a kill."""
-    identity = [fn_args.custom_config, fn_args.transform_output, fn_args.base_model]
-    name = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:16]
-    return os.path.join(fn_args.custom_config["checkpoints"], name)
 
 
 def _word_table(vocabulary: Vocabulary, corpus: CorpusConfig, config: ModelConfig) -> WordTable:

@@ -5,6 +5,7 @@ ignore. Keras 3 cannot read a SavedModel back.
 """
 
 import dataclasses
+import hashlib
 import json
 import os
 import pathlib
@@ -83,6 +84,17 @@ def write(model: Captioner, shapes: Shapes, path: str) -> None:
     content = dataclasses.asdict(shapes) | {"model": json.loads(shapes.model.to_json())}
     with tf.io.gfile.GFile(os.path.join(path, _SHAPES), "w") as file:
         json.dump(content, file)
+
+
+def digest(path: str) -> str:
+    """Names what can be begun with in folder `path`, by its content; also where there is nothing."""
+    content = hashlib.sha256()
+    for name in (_SHAPES, _WEIGHTS, VOCABULARY_FILE):
+        file_path = os.path.join(path, name)
+        if tf.io.gfile.exists(file_path):
+            with tf.io.gfile.GFile(file_path, "rb") as file:
+                content.update(file.read())
+    return content.hexdigest()
 
 
 def read_shapes(path: str) -> Shapes:

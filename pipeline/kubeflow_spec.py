@@ -25,7 +25,10 @@ NEVER_CACHED: Final = frozenset({"Baseline", "SpanExampleGen", "AtomicPusher"})
 # written besides is written over.
 NOT_RETRIED: Final = frozenset({"StrictExampleValidator"})
 
-_LONGEST_WAIT_S = 3600
+# Argo, which runs the tasks, counts it from the start of the first attempt and ends the one under way when it is
+# over: it is for all attempts, not for a wait (argoproj/argo-workflows#13772). KFP's SDK has an hour here, which a
+# long training never had left (kubeflow/pipelines#14245); and none at all is none left.
+_RETRY_WINDOW_S: Final = 30 * 24 * 3600
 
 
 def set_defaults(spec: PipelineSpec, defaults: Mapping[str, Any]) -> None:
@@ -48,7 +51,7 @@ def set_caching(spec: PipelineSpec, enabled: bool) -> None:
 
 
 def set_retries(spec: PipelineSpec, times: int, wait_s: int) -> None:
-    """Has every task started again, `times` at most, that may be."""
+    """Has every task started again that may be, `times` at most and within 30 days."""
     if not times:
         return
     for name, task in spec.root.dag.tasks.items():
@@ -57,7 +60,7 @@ def set_retries(spec: PipelineSpec, times: int, wait_s: int) -> None:
             policy.max_retry_count = times
             policy.backoff_duration.seconds = wait_s
             policy.backoff_factor = 2.0
-            policy.backoff_max_duration.seconds = _LONGEST_WAIT_S
+            policy.backoff_max_duration.seconds = _RETRY_WINDOW_S
 
 
 def set_trainer(spec: PipelineSpec, config: KubeflowConfig) -> None:

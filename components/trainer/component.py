@@ -35,14 +35,13 @@ def CaptionTrainer(
         `DecodeConfig` of `models.config`.
       checkpoints_dir: folder of unfinished trainings, which a killed run goes on from.
       max_steps: most training steps; 0: as many as `train` says.
-      code_version: changes when code that matters does; only tells TFX's cache.
+      code_version: changes when code that matters does: tells TFX's cache, and whose checkpoints to go on from.
       baseline: output of `Baseline`, for a warm start; may hold no model. None where every start is cold.
 
     Raises:
       FloatingPointError: the loss is no longer a number.
       ValueError: a bad config.
     """
-    del code_version
     executor.train(
         examples,
         transform_graph,
@@ -50,7 +49,13 @@ def CaptionTrainer(
         baseline,
         model,
         model_run,
-        {"corpus": corpus, "model": model_config, "train": train, "decode": decode},
+        {
+            "corpus": corpus,
+            "model": model_config,
+            "train": train,
+            "decode": decode,
+            "code_version": code_version,
+        },
         checkpoints_dir,
         max_steps,
     )

@@ -127,6 +127,12 @@ def test_all_is_retried_but_the_judgement_of_the_data(spec: pipeline_spec_pb2.Pi
     assert (policy.max_retry_count, policy.backoff_duration.seconds, policy.backoff_factor) == (2, 60, 2.0)
 
 
+def test_a_long_training_is_retried_too(spec: pipeline_spec_pb2.PipelineSpec):
+    """Argo counts this from the start of the first attempt, and ends the attempt under way when it is over."""
+    longest = spec.root.dag.tasks["Trainer"].retry_policy.backoff_max_duration
+    assert longest.seconds >= 7 * 24 * 3600
+
+
 def test_nothing_of_this_machine_is_in_it(folder: pathlib.Path):
     text = (folder / "plain.yaml").read_text(encoding="utf-8")
     assert str(ROOT) not in text

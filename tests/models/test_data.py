@@ -1,5 +1,7 @@
 """A split in memory and its batches: every caption once, none cut short."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -163,3 +165,31 @@ def test_features_of_another_encoder_are_refused():
 def test_a_split_without_captions_says_what_to_change(batches):
     with pytest.raises(ValueError, match=r"no captions to learn from in \['pattern'\].*min_images"):
         data.load_split(["pattern"], Accessor(batches), None, (2, 2), length=3)
+
+
+def reordered(split: data.Split, order: list[int]) -> data.Split:
+    """The same images in another order, each with its captions."""
+    captions = np.concatenate([np.flatnonzero(split.images == image) for image in order])
+    return data.Split(
+        [split.image_ids[image] for image in order],
+        split.features[order],
+        split.tokens[captions],
+        np.argsort(order).astype(np.int32)[split.images[captions]],
+    )
+
+
+def test_the_digest_of_a_split_knows_no_order_of_images():
+    split = split_of([3, 5, 2, 7], images=[0, 0, 1, 2])
+    assert reordered(split, [2, 0, 1]).digest() == split.digest()
+
+
+@pytest.mark.parametrize("part", ["image_ids", "features", "tokens", "images"])
+def test_the_digest_of_a_split_is_of_all_its_content(part):
+    split = split_of([3, 5, 2, 7], images=[0, 0, 1, 2])
+    other = {
+        "image_ids": ["0", "1", "3"],
+        "features": split.features + np.float16(1),
+        "tokens": np.where(split.tokens == 6, 7, split.tokens).astype(np.int32),
+        "images": np.array([0, 1, 1, 2], np.int32),
+    }[part]
+    assert dataclasses.replace(split, **{part: other}).digest() != split.digest()

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from models import data, export, trainer, warmup
+from models import checkpoints, data, export, trainer, warmup
 from models.config import CorpusConfig, DecodeConfig, ModelConfig, TrainConfig
 from tests.models import train_on_replicas
 from tests.models.conftest import WORDS
@@ -173,3 +173,51 @@ def test_a_model_that_cannot_be_begun_with_is_named_with_the_reason(exported, tm
     trainer.run_fn(arguments(tmp_path, QUICK.replace(epochs=1, start="warm"), str(tmp_path / "older")))
     assert "cold start: the model in service cannot be begun with" in history_of(tmp_path)["starts"]["warm"]
     assert "older version" in capsys.readouterr().err
+
+
+class Killed(Exception):
+    """In place of signal 9."""
+
+
+def kill_in_epoch(monkeypatch: pytest.MonkeyPatch, epoch: int) -> None:
+    """Has the training stop when that epoch is over and its checkpoint is written."""
+    save = checkpoints.Checkpoints.save
+
+    def save_and_end(self: checkpoints.Checkpoints) -> None:
+        save(self)
+        if self.progress.epoch == epoch:
+            raise Killed
+
+    monkeypatch.setattr(checkpoints.Checkpoints, "save", save_and_end)
+
+
+def begun(folder: pathlib.Path, elsewhere: pathlib.Path, **changes: str) -> types.SimpleNamespace:
+    """Arguments whose inputs lie `elsewhere`, whose checkpoints in `folder`."""
+    given = arguments(elsewhere, QUICK)
+    given.custom_config |= {"checkpoints": str(folder / "checkpoints"), **changes}
+    return given
+
+
+def test_a_killed_training_is_gone_on_with_by_a_run_that_has_its_inputs_elsewhere(
+    exported, tmp_path, eagerly, monkeypatch, caplog
+):
+    with monkeypatch.context() as patch, pytest.raises(Killed):
+        kill_in_epoch(patch, 1)
+        trainer.run_fn(begun(tmp_path, tmp_path / "run-1"))
+    caplog.set_level("INFO")
+    trainer.run_fn(begun(tmp_path, tmp_path / "run-2"))
+    assert "going on after epoch 1" in caplog.text
+    assert not list((tmp_path / "checkpoints").iterdir())
+
+
+@pytest.mark.parametrize("change", ["code_version", "decode"])
+def test_a_killed_training_is_not_gone_on_with_by_another_one(
+    exported, tmp_path, eagerly, monkeypatch, caplog, change
+):
+    with monkeypatch.context() as patch, pytest.raises(Killed):
+        kill_in_epoch(patch, 1)
+        trainer.run_fn(begun(tmp_path, tmp_path / "run-1"))
+    caplog.set_level("INFO")
+    other = {"code_version": "2", "decode": DecodeConfig(max_tokens=3).to_json()}[change]
+    trainer.run_fn(begun(tmp_path, tmp_path / "run-2", **{change: other}))
+    assert "going on after epoch" not in caplog.text
