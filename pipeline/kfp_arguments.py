@@ -83,8 +83,8 @@ def access(args: argparse.Namespace) -> Any:
     endpoint = args.endpoint or os.environ.get(_ENDPOINT, "")
     if not endpoint and not args.in_cluster:
         raise UserError(
-            "say where Kubeflow Pipelines is: --endpoint URL (http://localhost:8888 after 'kubectl -n "
-            f"kubeflow port-forward service/ml-pipeline 8888:8888'), ${_ENDPOINT}, or --in-cluster in a pod"
+            "say where Kubeflow Pipelines is: --endpoint URL (http://localhost:8080 after 'kubectl -n "
+            f"kubeflow port-forward service/ml-pipeline-ui 8080:80'), ${_ENDPOINT}, or --in-cluster in a pod"
         )
     return Access(
         endpoint=endpoint,

@@ -7,6 +7,7 @@ import contextlib
 import dataclasses
 import io
 import json
+import os
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -16,6 +17,7 @@ from pipeline.kfp_connection import Access, connect
 from pipeline.kfp_package import Package
 
 _PAGE_SIZE = 100
+_PAGES = "KF_PIPELINES_UI_ENDPOINT"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,8 +73,8 @@ class Server:
         self._client.set_user_namespace(namespace if several_users else "")
 
     def page(self, run_id: str) -> str:
-        """The address of a run's page."""
-        return f"{self.endpoint}/#/runs/details/{run_id}"
+        """The address of a run's page: where the server answers, unless the kfp client's variable says otherwise."""
+        return f"{os.environ.get(_PAGES) or self.endpoint}/#/runs/details/{run_id}"
 
     def upload(self, package: Package) -> tuple[str, str]:
         """Uploads a file unless a version has its content; returns identities of pipeline and version."""

@@ -12,7 +12,7 @@ from typing import Any
 
 from pipeline.errors import UserError
 
-_PORT_FORWARD = "http://localhost:8888 after 'kubectl -n kubeflow port-forward service/ml-pipeline 8888:8888'"
+_PORT_FORWARD = "http://localhost:8080 after 'kubectl -n kubeflow port-forward service/ml-pipeline-ui 8080:80'"
 _LONGEST_MESSAGE = 500  # characters: some of the server's messages hold the whole pipeline
 
 
@@ -154,7 +154,7 @@ def _no_answer(endpoint: str, doing: str, error: Exception) -> str:
             f"{_PORT_FORWARD}"
         )
     if isinstance(cause, urllib3_errors.LocationValueError):
-        return f"--endpoint takes an address such as http://localhost:8888; got {endpoint!r}"
+        return f"--endpoint takes an address such as http://localhost:8080; got {endpoint!r}"
     if isinstance(cause, urllib3_errors.ConnectTimeoutError):
         return f"{endpoint} cannot be reached: no connection in time; correct --endpoint, or the firewall"
     return (

@@ -43,7 +43,8 @@ def compile_pipeline(
     kubeflow_spec.set_defaults(spec, defaults)
     kubeflow_spec.set_caching(spec, cluster.cache)
     kubeflow_spec.set_retries(spec, cluster.retries, cluster.retry_wait_s)
-    kubeflow_spec.set_trainer(spec, cluster)
+    kubeflow_spec.set_environment(spec, cluster.env)
+    kubeflow_spec.set_trainer(spec, cluster.trainer)
     documents = [json_format.MessageToDict(spec)]
     if platform := kubeflow_spec.platform_spec(spec, cluster):
         documents.append(platform)
@@ -76,7 +77,7 @@ def _compiled(config: PipelineConfig, image: str) -> pipeline_spec_pb2.PipelineS
         max_steps=_parameter("max_steps", int),
         **parts,
     )
-    world = pipeline.World(encoder="", spans=spans.NEWEST, in_service=in_service.NEWEST)
+    world = pipeline.World(encoder="", spans=spans.NEWEST, in_service=in_service.NEWEST, recorded=False)
     # Wired for every way to start, because which one it is may be said when a run is started.
     wiring = config.replace(
         train=config.train.replace(start="best"), corpus=config.corpus.replace(vocabulary="grow")

@@ -9,6 +9,7 @@ Read from a YAML file, for example
       node_selector: {cloud.google.com/gke-accelerator: nvidia-l4}
       tolerations: [{key: nvidia.com/gpu, operator: Exists, effect: NoSchedule}]
     volumes: {captioner: /mnt/captioner}
+    env: {GOOGLE_APPLICATION_CREDENTIALS: /var/secrets/key.json}
     secrets:
       - {name: bucket-key, mount_path: /var/secrets}
       - {name: notify, env: {token: NOTIFY_TOKEN}}
@@ -101,6 +102,7 @@ class KubeflowConfig:
       trainer: see `TrainerPod`.
       volumes: mount path by the name of a PersistentVolumeClaim, in every task. Data, features, checkpoints
         and the serving directory lie on these, or in a bucket.
+      env: value by name of an environment variable, in every task; what is secret belongs into `secrets`.
       secrets: see `Secret`.
       image_pull_secrets: names of Secrets.
       image_pull_policy: `Always`, `IfNotPresent` or `Never`; empty: Kubernetes' default.
@@ -113,6 +115,7 @@ class KubeflowConfig:
 
     trainer: TrainerPod = dataclasses.field(default_factory=TrainerPod)
     volumes: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    env: Mapping[str, str] = dataclasses.field(default_factory=dict)
     secrets: tuple[Secret, ...] = ()
     image_pull_secrets: tuple[str, ...] = ()
     image_pull_policy: str = ""

@@ -1,6 +1,6 @@
 """Parameters of a compiled pipeline: what can be said anew each time a run is started.
 
-Places are folders of a volume that every task mounts, or URIs of a bucket. Each part of the config is a
+Places are folders of a volume that every task mounts, or in a bucket of Google Cloud Storage. Each part of the config is a
 parameter of its own, as JSON. What a pod is made of, flags of Beam, the ServingValidator and `push` are
 compiled in.
 """
@@ -25,7 +25,16 @@ def arguments(
       root: what is kept between runs, and with an empty `serving` the pushed models; empty: the pipeline's
         default.
       max_steps: of training; None: as many as `train` says, or fewer if it has converged.
+
+    Raises:
+      UserError: a place is in a store that TensorFlow does not read.
     """
+    for place in (data, serving, root):
+        if "://" in place and not place.startswith("gs://"):
+            raise UserError(
+                f"expected a folder of a volume, as /mnt/captioner, or gs://BUCKET/FOLDER; got {place}: "
+                "TensorFlow reads no other store"
+            )
     given: dict[str, str | int] = {part: getattr(config, part).to_json() for part in PARTS}
     # In a container there are no weights in Keras's cache, for which `auto` looks.
     if config.encoder.weights == "auto":

@@ -4,13 +4,14 @@ Each function changes the spec, a `PipelineSpec` message, in place. What that me
 platform spec, the second document of a compiled pipeline, in the form of `kfp-kubernetes`.
 """
 
-from collections.abc import Mapping
+import contextlib
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from google.protobuf import json_format, struct_pb2
 from kfp.pipeline_spec.pipeline_spec_pb2 import PipelineDeploymentConfig, PipelineSpec
 
-from pipeline.kubeflow_config import KubeflowConfig, Secret
+from pipeline.kubeflow_config import KubeflowConfig, Secret, TrainerPod
 
 TRAINER: Final = "Trainer"
 
@@ -63,22 +64,36 @@ def set_retries(spec: PipelineSpec, times: int, wait_s: int) -> None:
             policy.backoff_max_duration.seconds = _RETRY_WINDOW_S
 
 
-def set_trainer(spec: PipelineSpec, config: KubeflowConfig) -> None:
+def set_environment(spec: PipelineSpec, variables: Mapping[str, str]) -> None:
+    """Gives every task's container environment variables."""
+    with _deployment(spec) as deployment:
+        for executor in deployment.executors.values():
+            for name, value in variables.items():
+                executor.container.env.add(name=name, value=value)
+
+
+def set_trainer(spec: PipelineSpec, pod: TrainerPod) -> None:
     """Gives the Trainer its image, CPU, memory and GPUs."""
-    pod = config.trainer
+    with _deployment(spec) as deployment:
+        container = deployment.executors[spec.components[TRAINER].executor_label].container
+        if pod.image:
+            container.image = pod.image
+        resources = container.resources
+        if pod.cpu:
+            resources.resource_cpu_request = resources.resource_cpu_limit = pod.cpu
+        if pod.memory:
+            resources.resource_memory_request = resources.resource_memory_limit = pod.memory
+        if pod.gpus:
+            resources.accelerator.resource_type = pod.gpu_resource
+            resources.accelerator.resource_count = str(pod.gpus)
+
+
+@contextlib.contextmanager
+def _deployment(spec: PipelineSpec) -> Iterator[PipelineDeploymentConfig]:
+    """Gives the containers of a spec, in which they are a Struct, to be changed."""
     deployment = PipelineDeploymentConfig()
     json_format.ParseDict(json_format.MessageToDict(spec.deployment_spec), deployment)
-    container = deployment.executors[spec.components[TRAINER].executor_label].container
-    if pod.image:
-        container.image = pod.image
-    resources = container.resources
-    if pod.cpu:
-        resources.resource_cpu_request = resources.resource_cpu_limit = pod.cpu
-    if pod.memory:
-        resources.resource_memory_request = resources.resource_memory_limit = pod.memory
-    if pod.gpus:
-        resources.accelerator.resource_type = pod.gpu_resource
-        resources.accelerator.resource_count = str(pod.gpus)
+    yield deployment
     spec.deployment_spec.Clear()
     spec.deployment_spec.update(json_format.MessageToDict(deployment))
 

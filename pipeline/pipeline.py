@@ -70,12 +70,15 @@ class World:
       spans: of `components.span_example_gen.executor.identify`, or `newest`: the node looks.
       in_service: the model to compare with, of `components.baseline.plan`, or `newest`.
       rolled_back: of `components.pusher.component.rolled_back`.
+      recorded: a record of the run is kept (`pipeline.releases`), which then also removes old versions;
+        else the pusher does.
     """
 
     encoder: str
     spans: str
     in_service: str
     rolled_back: str = "[]"
+    recorded: bool = True
 
 
 def build(
@@ -115,6 +118,7 @@ def build(
         canary=config.push.canary,
         force=bool(force_bless),
         rolled_back=world.rolled_back,
+        keep_versions=0 if world.recorded else config.push.keep_versions,
     )
     return _pipeline(config, paths, [baseline, *learning.nodes, evaluator, serving_validator, pusher])
 

@@ -20,6 +20,7 @@ class AtomicPusherSpec(component_spec.ComponentSpec):
         executor.CANARY: component_spec.ExecutionParameter(type=int),
         executor.FORCE: component_spec.ExecutionParameter(type=int),
         executor.ROLLED_BACK: component_spec.ExecutionParameter(type=str),
+        executor.KEEP: component_spec.ExecutionParameter(type=int),
     }
     INPUTS = {  # noqa: RUF012
         keys.MODEL_KEY: component_spec.ChannelParameter(type=standard_artifacts.Model),
@@ -45,6 +46,8 @@ class AtomicPusher(base_component.BaseComponent):
       force: push a model even if it is one that was rolled back.
       rolled_back: of `rolled_back`, when the run is planned: part of the cache key, for what was pushed
         before a rollback is looked at again after it.
+      keep_versions: after a push, remove versions beyond the newest so many from the folder that it went to,
+        but for the one that was in service before; 0 keeps all.
     """
 
     SPEC_CLASS = AtomicPusherSpec
@@ -59,6 +62,7 @@ class AtomicPusher(base_component.BaseComponent):
         canary: bool = False,
         force: bool = False,
         rolled_back: str = "[]",
+        keep_versions: int = 0,
     ):
         super().__init__(
             AtomicPusherSpec(
@@ -70,6 +74,7 @@ class AtomicPusher(base_component.BaseComponent):
                 canary=int(canary),
                 force=int(force),
                 rolled_back=rolled_back,
+                keep_versions=keep_versions,
             )
         )
 

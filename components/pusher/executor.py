@@ -12,13 +12,14 @@ from tfx.types import artifact_utils, standard_component_specs
 from tfx.utils import proto_utils
 
 from components.baseline import in_service
-from components.pusher import places
+from components.pusher import moving, places
 
 # Parameters.
 SERVING_DIR: Final = "serving_dir"
 CANARY: Final = "canary"
 FORCE: Final = "force"
 ROLLED_BACK: Final = "rolled_back"
+KEEP: Final = "keep_versions"
 
 # Custom properties of the PushedModel artifact; the first three are TFX's.
 PUSHED: Final = "pushed"
@@ -47,10 +48,7 @@ class Executor(executor.Executor):
         """Pushes the model if it is blessed."""
         directory = exec_properties[SERVING_DIR]
         pushed = artifact_utils.get_single_instance(output_dict[standard_component_specs.PUSHED_MODEL_KEY])
-        # Not a number, so that no server takes it for a version.
-        aside = os.path.join(directory, ".pushing")
-        if fileio.exists(aside):
-            fileio.rmtree(aside)  # what a killed push left
+        aside = moving.aside(directory)
         if self.CheckBlessing(input_dict):
             content = in_service.digest(self.GetModelPath(input_dict))
             if _is_known(content, directory, bool(exec_properties[FORCE]), pushed):
@@ -62,13 +60,17 @@ class Executor(executor.Executor):
             return  # not blessed
         (made,) = (name.rstrip("/") for name in fileio.listdir(aside))
         version = _next(int(made), directory)
-        if exec_properties[CANARY] and in_service.newest_version(directory) is not None:
-            directory = places.canary_dir(directory)
-            fileio.makedirs(directory)
-        target = os.path.join(directory, version)
-        fileio.rename(os.path.join(aside, made), target)
+        before = in_service.newest_version(directory)
+        place = directory
+        if exec_properties[CANARY] and before is not None:
+            place = places.canary_dir(directory)
+            fileio.makedirs(place)
+        target = os.path.join(place, version)
+        moving.into_place(os.path.join(aside, made), target)
         fileio.rmtree(aside)
         _mark(pushed, target)
+        if removed := moving.remove_old(place, exec_properties[KEEP], spared=(before,)):
+            logging.info("Versions removed from %s: %s.", place, ", ".join(removed))
 
 
 def answering(content: str, directory: str) -> str | None:

@@ -20,7 +20,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "nobody went on with, and image features that no run kept has used. What the runs of the versions in "
         "service and on trial have made stays, and so does that of the last run that came to its end; of a "
         "version that is kept or was rolled back, the report and the lineage stay. Versions and data are "
-        "never removed."
+        "never removed. On the volume of a cluster, where Kubeflow keeps the runs, checkpoints that nobody "
+        "has written to for two weeks go, and with --data features."
     )
     parser.add_argument("--root", required=True, metavar="DIR", help="as for 'captioner run'")
     parser.add_argument(
@@ -63,7 +64,8 @@ def run(args: argparse.Namespace) -> int:
             "rule by age for what lies in its folders pipeline/ and reports/"
         )
     paths = Paths(args.root)
-    if not any(os.path.exists(place) for place in (paths.metadata, paths.artifacts, paths.reports)):
+    of_runs = (paths.metadata, paths.artifacts, paths.reports, paths.feature_store, paths.checkpoints)
+    if not any(os.path.exists(place) for place in of_runs):
         raise UserError(f"{pathlib.Path(args.root)} is no --root of a run: there is nothing of one in it")
     runs = DEFAULT_RUNS if args.keep_runs is None and args.max_size is None else args.keep_runs
     with run_pipeline.lock(paths):

@@ -111,6 +111,11 @@ def started(name: str) -> str:
     return "".join(match.groups()) if match else re.sub(r"\D", "", name)[:14]
 
 
+def days_ago(days: int) -> str:
+    """Returns that moment in digits, as `started` does."""
+    return _digits(time.time() - days * 24 * 3600)
+
+
 def _runs(paths: Paths, rows: metadata.Rows) -> tuple[Run, ...]:
     logs = list(pathlib.Path(paths.log("*")).parent.glob("*.log"))
     items: dict[str, list[Item]] = {}
@@ -202,8 +207,11 @@ def _unnamed_encoders(store: pathlib.Path) -> list[Item]:
 
 
 def _changed(folder: pathlib.Path) -> str:
-    newest = max(path.lstat().st_mtime for path in (folder, *folder.rglob("*")))
-    return time.strftime("%Y%m%d%H%M%S", time.localtime(newest))
+    return _digits(max(path.lstat().st_mtime for path in (folder, *folder.rglob("*"))))
+
+
+def _digits(moment: float) -> str:
+    return time.strftime("%Y%m%d%H%M%S", time.localtime(moment))
 
 
 def _folders(folder: pathlib.Path) -> list[pathlib.Path]:

@@ -5,6 +5,9 @@ one that the last run was compared with, and of the last that came to its end. O
 there, kept or rolled back, the report and the lineage stay, and only its files go. Of all others nothing
 stays.
 Versions themselves are no matter of this (`push.keep_versions`).
+
+The volume of a cluster knows of no runs, which Kubeflow keeps: there only checkpoints go, by their age, and
+features of images that are in no span.
 """
 
 import bisect
@@ -19,6 +22,7 @@ from pipeline.retention import metadata, usage
 from pipeline.retention.inventory import Inventory, Item, Run
 
 DEFAULT_RUNS: Final = 10
+UNTOUCHED_DAYS: Final = 14  # how old checkpoints are that nobody will go on with, where no runs are known
 
 ARTIFACTS: Final = "folders of components"
 FEATURES: Final = "image features of encoders that no run kept has used"
@@ -127,8 +131,10 @@ def _plan(inventory: Inventory, newest: int, stale: Mapping[str, Sequence[Stale]
     }
     staying = {store for store in inventory.stores if store in used or not any(used)}
     going += [(item, FEATURES) for store, item in inventory.stores.items() if store not in staying]
-    if newest:
-        oldest = inventories.started(inventory.runs[-newest].name)
+    if newest or not inventory.runs:
+        oldest = (
+            inventories.started(inventory.runs[-newest].name) if newest else inventories.days_ago(UNTOUCHED_DAYS)
+        )
         going += [(item, CHECKPOINTS) for item, changed in inventory.checkpoints if changed < oldest]
     packs = tuple(each for store in sorted(staying) for each in stale.get(store, ()))
     sizes = usage.freed([item.usage for item, _ in going])

@@ -1,9 +1,11 @@
 """What a cluster needs besides Kubeflow Pipelines: volume, rights, schedule, the server beside the runs."""
 
 import argparse
+import os
 import pathlib
 import re
 
+import kfp
 import kubernetes_validate
 import pytest
 
@@ -253,6 +255,12 @@ def test_the_schedule_starts_one_run_at_a_time():
     assert job["spec"]["concurrencyPolicy"] == "Forbid"
     assert job["spec"]["jobTemplate"]["spec"]["backoffLimit"] == 0
     assert "--wait" in pods(SCHEDULE)["captioner"]["containers"][0]["args"]
+
+
+def test_the_schedule_says_whose_runs_they_are_where_the_client_looks_for_it():
+    folder, name = os.path.split(kfp.Client._NAMESPACE_PATH)
+    (item,) = mounts(SCHEDULE, "captioner")[folder]["downwardAPI"]["items"]
+    assert (item["path"], item["fieldRef"]["fieldPath"]) == (name, "metadata.namespace")
 
 
 def test_the_schedule_shows_a_token_where_the_client_looks_for_it():

@@ -24,6 +24,7 @@ trainer:
   node_selector: {accelerator: l4}
   tolerations: [{key: nvidia.com/gpu, operator: Exists, effect: NoSchedule}]
 volumes: {captioner: /mnt/captioner}
+env: {GOOGLE_APPLICATION_CREDENTIALS: /var/secrets/key.json}
 secrets: [{name: bucket-key, mount_path: /var/secrets}, {name: notify, env: {token: NOTIFY_TOKEN}}]
 image_pull_secrets: [registry]
 """
@@ -159,6 +160,16 @@ def platform(folder: pathlib.Path, name: str) -> list[Any]:
     return list(yaml.safe_load_all((folder / name).read_text(encoding="utf-8")))[1:]
 
 
+def test_every_task_has_the_environment(folder: pathlib.Path):
+    for container in containers(kubeflow_local.read(folder / "gpu.yaml")).values():
+        assert container["env"] == [{"name": "GOOGLE_APPLICATION_CREDENTIALS", "value": "/var/secrets/key.json"}]
+
+
+def test_the_pusher_keeps_as_many_versions_as_the_config_says(spec: pipeline_spec_pb2.PipelineSpec):
+    given = spec.root.dag.tasks["AtomicPusher"].inputs.parameters["keep_versions"]
+    assert given.runtime_value.constant.number_value == config().push.keep_versions == 10
+
+
 def test_the_platform_spec_says_what_the_pipeline_spec_cannot(folder: pathlib.Path):
     assert platform(folder, "plain.yaml") == []
     (document,) = platform(folder, "gpu.yaml")
@@ -196,6 +207,12 @@ def test_places_may_be_in_a_bucket(folder: pathlib.Path):
         "features_dir": "gs://bucket/root/features",
         "checkpoints_dir": "gs://bucket/root/checkpoints",
     }
+
+
+@pytest.mark.parametrize("place", ["data", "serving", "root"])
+def test_a_store_that_tensorflow_does_not_read_is_refused(place: str):
+    with pytest.raises(UserError, match="got s3://bucket/captioner: TensorFlow reads no other store"):
+        kubeflow_parameters.arguments(config(), **{place: "s3://bucket/captioner"})
 
 
 def test_the_places_in_a_root_are_those_of_a_local_run(tmp_path: pathlib.Path):

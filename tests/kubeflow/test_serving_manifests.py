@@ -315,7 +315,11 @@ def test_only_what_needs_a_bucket_may_call_out():
     for overlay in OVERLAYS:
         allowed = only(overlay, "NetworkPolicy")["spec"]["egress"]
         found = {port["port"] for rule in allowed for port in rule["ports"]}
-        assert found == ({53, 443} if overlay in ("gcs", "s3") else set())
+        # Of gcs also GKE's metadata server, for Workload Identity.
+        assert found == {"gcs": {53, 443, 80, 988}, "s3": {53, 443}}.get(overlay, set())
+        for rule in allowed:
+            if not {port["port"] for port in rule["ports"]} <= {53, 443}:
+                assert all(peer["ipBlock"]["cidr"].startswith("169.254.169.25") for peer in rule["to"])
 
 
 def secrets(found):

@@ -1,6 +1,8 @@
 """`captioner gc`, as a person uses it."""
 
+import os
 import pathlib
+import time
 
 import pytest
 
@@ -73,6 +75,23 @@ def test_a_folder_that_is_no_root_is_left_alone(tmp_path: pathlib.Path, capsys: 
     assert cli.main(["gc", "--root", str(tmp_path / "typo")]) == 1
     assert "no --root of a run" in capsys.readouterr().err
     assert not (tmp_path / "typo").exists()
+
+
+def test_on_the_volume_of_a_cluster_untouched_checkpoints_go(
+    tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
+):
+    """Kubeflow keeps the runs: there is no ML Metadata, and there are no reports."""
+    for name, days in (("old", 15), ("new", 13)):
+        folder = tmp_path / "checkpoints" / name
+        folder.mkdir(parents=True)
+        (folder / "checkpoint").write_text("x" * 1000)
+        for path in (folder / "checkpoint", folder):
+            os.utime(path, (time.time() - days * 24 * 3600,) * 2)
+    (tmp_path / "features" / "0123456789abcdef" / "packs").mkdir(parents=True)
+    assert cli.main(["gc", "--root", str(tmp_path)]) == 0
+    assert "1 checkpoints of trainings that nobody went on with" in capsys.readouterr().out
+    assert [path.name for path in (tmp_path / "checkpoints").iterdir()] == ["new"]
+    assert (tmp_path / "features" / "0123456789abcdef" / "packs").is_dir()
 
 
 def test_a_bucket_is_none_of_its_business(capsys: pytest.CaptureFixture[str]):

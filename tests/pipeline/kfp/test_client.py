@@ -79,6 +79,11 @@ class TestRun:
         }
         assert server.page(run_id) == f"{fake.url}/#/runs/details/{run_id}"
 
+    def test_its_page_may_be_elsewhere(self, fake: FakeKfp, monkeypatch: pytest.MonkeyPatch):
+        monkeypatch.setenv("KF_PIPELINES_UI_ENDPOINT", "https://kubeflow.example.com/pipeline")
+        page = Server(Access(fake.url)).page("7")
+        assert page == "https://kubeflow.example.com/pipeline/#/runs/details/7"
+
     def test_the_experiment_is_made_once(self, fake: FakeKfp, package: Package):
         server = Server(Access(fake.url))
         for name in ("Tuesday", "Wednesday"):
