@@ -23,6 +23,7 @@ from kfp.pipeline_spec import pipeline_spec_pb2
 
 from pipeline import kubeflow_entrypoint, quiet
 from pipeline.errors import UserError
+from pipeline.kubeflow_store import Store
 
 Artifacts = dict[str, pipeline_spec_pb2.RuntimeArtifact]
 
@@ -49,7 +50,7 @@ class Launcher:
 
         Args:
           parameters: of the pipeline, by name.
-          pipeline_root: folder or store of the artifacts, `minio://bucket/path` for example.
+          pipeline_root: folder or store of the artifacts, `minio://bucket/path` for example; see `Store`.
           folder: where the tasks' logs and answers go.
           in_process: run our own entrypoint here and not as a process of its own, which takes half a minute
             a task to import TFX.
@@ -58,6 +59,7 @@ class Launcher:
         self._parameters = parameters
         self._pipeline_root = pipeline_root
         self._folder = folder
+        self.store = Store(pipeline_root, folder / "store")
         self._in_process = in_process
         self._ids = 0
 
@@ -75,12 +77,14 @@ class Launcher:
         command = [*task.container.command, *task.container.args]
         texts = placeholders(execution)
         command = [_replaced(word, texts) for word in command]
-        for artifacts in execution.outputs.artifacts.values():
-            path = kubeflow_entrypoint.local_path(artifacts.artifacts[0].uri)
-            os.makedirs(os.path.dirname(path), exist_ok=True)
+        self.store.download(_all(execution.inputs))
+        outputs = _all(execution.outputs)
+        for artifact in outputs:
+            os.makedirs(os.path.dirname(kubeflow_entrypoint.local_path(artifact.uri)), exist_ok=True)
         self.log(task.name).parent.mkdir(parents=True, exist_ok=True)
         pathlib.Path(execution.outputs.output_file).parent.mkdir(parents=True, exist_ok=True)
         self._run(task.name, command)
+        self.store.upload(outputs)
         try:
             self.outputs[task.name] = self._published(execution)
         except (ValueError, json_format.ParseError) as error:
@@ -159,6 +163,11 @@ class Launcher:
             artifact.name = str(self._ids)
             published[name] = artifact
         return published
+
+
+def _all(side: Any) -> list[pipeline_spec_pb2.RuntimeArtifact]:
+    """The artifacts of an ExecutorInput's `inputs` or `outputs`."""
+    return [artifact for artifacts in side.artifacts.values() for artifact in artifacts.artifacts]
 
 
 def _run_apart(command: list[str], log: pathlib.Path) -> None:

@@ -19,6 +19,7 @@ from kfp.pipeline_spec import pipeline_spec_pb2
 from components.evaluator.verdict import Verdict
 from pipeline.errors import UserError
 from pipeline.kubeflow_launcher import Artifacts, Launcher, Task
+from pipeline.kubeflow_store import Store
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,10 +29,16 @@ class LocalRun:
     Attributes:
       outputs: artifacts by task and name of the output, with their properties as metadata.
       logs: file of each task's log, in the order in which the tasks ran.
+      store: where the artifacts are.
     """
 
     outputs: dict[str, Artifacts]
     logs: dict[str, pathlib.Path]
+    store: Store
+
+    def path(self, task: str, output: str) -> pathlib.Path:
+        """Returns where an artifact is kept."""
+        return self.store.path(self.outputs[task][output].uri)
 
     def properties(self, task: str, output: str) -> dict[str, Any]:
         """Returns the properties of an artifact."""
@@ -79,7 +86,8 @@ def run(
         started = time.monotonic()
         launcher.launch(task)
         console.print(f"[dim]  done in {time.monotonic() - started:.0f} s[/dim]", highlight=False)
-    ran = LocalRun(launcher.outputs, {task.name: launcher.log(task.name) for task in tasks})
+    logs = {task.name: launcher.log(task.name) for task in tasks}
+    ran = LocalRun(launcher.outputs, logs, launcher.store)
     _tell(ran, folder)
     return ran
 

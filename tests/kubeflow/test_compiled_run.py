@@ -1,7 +1,7 @@
 """The compiled pipeline run without a cluster: a first model, a worse one, and one of a second span.
 
 Each task's command and arguments are executed as Kubeflow's launcher does, with artifacts in a store that
-only the launcher reads. The tests follow one another. The tasks' logs are kept in `build/compiled-run`.
+only the launcher reads: a task finds its own inputs and nothing else. The tests follow one another. The tasks' logs are kept in `build/compiled-run`.
 """
 
 import dataclasses
@@ -130,8 +130,8 @@ def test_a_model_of_a_new_span_is_judged_on_it_and_pushed(compiled: Compiled):
     (version,) = compiled.versions()
     import_scenes(compiled.data, IN_NEW_SPAN, seed=2)
     ran = compiled.run("3-new-span")
-    judged = kubeflow_entrypoint.local_path(ran.outputs["SpanExampleGen"]["judgements"].uri)
-    spans = json.loads((pathlib.Path(judged) / "judgements.json").read_text(encoding="utf-8"))
+    judgements = ran.path("SpanExampleGen", "judgements") / "judgements.json"
+    spans = json.loads(judgements.read_text(encoding="utf-8"))
     assert [(span["span"], span["state"], span["used"]) for span in spans] == [
         (1, "accepted", True),
         (2, "accepted", True),
