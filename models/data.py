@@ -74,29 +74,26 @@ def load_split(file_patterns, data_accessor, schema, feature_shape: tuple[int, i
     )
     regions, width = feature_shape
     image_ids: list[str] = []
-    features, tokens, images = [], [], []
+    features = [np.zeros((0, regions, width), np.float16)]
+    tokens, images = [np.zeros((0, length), np.int32)], [np.zeros(0, np.int32)]
     for batch in dataset:
         first = len(image_ids)
         image_ids += [image_id.decode("utf-8") for image_id in batch[IMAGE_ID].numpy().reshape(-1)]
-        for stored in batch[IMAGE_FEATURES].numpy().reshape(-1):
+        rows = batch[IMAGE_FEATURES].numpy().reshape(-1)
+        for stored in rows:
             if len(stored) != 2 * regions * width:
                 raise ValueError(
                     f"expected features of {regions} regions x {width} in float16 "
                     f"({2 * regions * width} bytes), got {len(stored)} bytes: they are another encoder's; "
                     "run the ImageFeaturizer again"
                 )
-            features.append(np.frombuffer(stored, "<f2").reshape(regions, width))
+        features.append(np.frombuffer(b"".join(rows), "<f2").reshape(-1, regions, width))
         sparse = batch[TOKEN_IDS]
         # Every image's captions follow one another, `length` ids each.
-        rows, ids = sparse.indices.numpy()[:, 0], sparse.values.numpy()
+        of_image, ids = sparse.indices.numpy()[:, 0], sparse.values.numpy()
         tokens.append(ids.reshape(-1, length).astype(np.int32))
-        images.append(first + rows[::length].astype(np.int32))
-    split = Split(
-        image_ids,
-        np.stack(features) if features else np.zeros((0, regions, width), np.float16),
-        np.concatenate(tokens) if tokens else np.zeros((0, length), np.int32),
-        np.concatenate(images) if images else np.zeros(0, np.int32),
-    )
+        images.append(first + of_image[::length].astype(np.int32))
+    split = Split(image_ids, _joined(features), _joined(tokens), _joined(images))
     if not len(split):
         raise ValueError(
             f"no captions to learn from in {file_patterns}: expected at least one caption whose words are "
@@ -105,6 +102,17 @@ def load_split(file_patterns, data_accessor, schema, feature_shape: tuple[int, i
     wordless = len(split.image_ids) - len(np.unique(split.images))
     logging.info("%d captions of %d images, %d images have none", len(split), len(split.image_ids), wordless)
     return split
+
+
+def _joined(parts: list[np.ndarray]) -> np.ndarray:
+    """As np.concatenate, but takes the parts out of the list: features are hardly ever in memory twice."""
+    whole = np.empty((sum(map(len, parts)), *parts[0].shape[1:]), parts[0].dtype)
+    end = len(whole)
+    while parts:
+        part = parts.pop()
+        whole[end - len(part) : end] = part
+        end -= len(part)
+    return whole
 
 
 class Batch(NamedTuple):

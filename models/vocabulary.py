@@ -68,14 +68,17 @@ def known_words(path: str, corpus: CorpusConfig) -> tuple[str, ...]:
 
 
 def eligible_words(
-    image_counts: dict[str, int], corpus: CorpusConfig, known: Sequence[str] = ()
+    image_counts: dict[str, int], corpus: CorpusConfig, known: Sequence[str] = (), in_list: bool | None = None
 ) -> frozenset[str]:
-    """Words in enough images and in the word list, from a count of different images a word; and the known."""
+    """Words in enough images and in the word list, from a count of different images a word; and the known.
+
+    `in_list` is `word_vectors.available(corpus)` of the machine that decides, not of an engine's worker.
+    """
     old = frozenset(known) - frozenset(ACTION_WORDS)
     if old and corpus.vocabulary == "frozen":
         return old
     listed = None
-    if word_vectors.available(corpus):
+    if word_vectors.available(corpus) if in_list is None else in_list:
         vectors = word_vectors.load(corpus.word_vectors, corpus.word_list_size)
         # Else a file of another language would only leave a small vocabulary, without a word about it.
         vectors.require_most([word for word, images in image_counts.items() if images >= corpus.min_images])
@@ -180,7 +183,7 @@ class BuildVocabulary(tft_beam.experimental.PTransformAnalyzer):
         eligible = (
             images
             | "CountImages" >> beam.CombineGlobally(_CountImages(corpus.min_images))
-            | "Eligible" >> beam.Map(eligible_words, corpus, known)
+            | "Eligible" >> beam.Map(eligible_words, corpus, known, word_vectors.available(corpus))
         )
         return (
             images

@@ -51,7 +51,7 @@ class PipelineConfig(Config):
     Attributes:
       name: of the pipeline in ML Metadata.
       spans, encoder, corpus, model, train, decode, gate, validator, push: see their classes.
-      beam_args: flags of the Beam pipelines, e.g. `--direct_num_workers=2`.
+      beam_args: flags of the Beam pipelines, e.g. `--direct_running_mode=multi_processing`.
     """
 
     name: str = "captioner"

@@ -73,7 +73,7 @@ class Server:
         self._client.set_user_namespace(namespace if several_users else "")
 
     def page(self, run_id: str) -> str:
-        """The address of a run's page: where the server answers, unless the kfp client's variable says otherwise."""
+        """The address of a run's page, which the kfp client's own variable may put elsewhere."""
         return f"{os.environ.get(_PAGES) or self.endpoint}/#/runs/details/{run_id}"
 
     def upload(self, package: Package) -> tuple[str, str]:

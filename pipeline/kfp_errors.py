@@ -12,7 +12,9 @@ from typing import Any
 
 from pipeline.errors import UserError
 
-_PORT_FORWARD = "http://localhost:8080 after 'kubectl -n kubeflow port-forward service/ml-pipeline-ui 8080:80'"
+_PORT_FORWARD = (
+    "http://localhost:8080 after 'kubectl -n kubeflow port-forward service/ml-pipeline-ui 8080:80'"
+)
 _LONGEST_MESSAGE = 500  # characters: some of the server's messages hold the whole pipeline
 
 

@@ -106,8 +106,8 @@ class KubeflowConfig:
       secrets: see `Secret`.
       image_pull_secrets: names of Secrets.
       image_pull_policy: `Always`, `IfNotPresent` or `Never`; empty: Kubernetes' default.
-      retries: how often a task is started again that may be, see `kubeflow_spec.NOT_RETRIED`. That is when its
-        process fails or is killed; a pod that is evicted or loses its node fails the run.
+      retries: how often a task is started again that may be, see `kubeflow_spec.NOT_RETRIED`, when its
+        process fails or is killed. A pod that is evicted or loses its node fails the run.
       retry_wait_s: before the first retry; it doubles with each.
       cache: take the outputs of a task from an earlier run where nothing has changed, see
         `kubeflow_spec.NEVER_CACHED`.

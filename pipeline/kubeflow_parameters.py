@@ -1,8 +1,8 @@
 """Parameters of a compiled pipeline: what can be said anew each time a run is started.
 
-Places are folders of a volume that every task mounts, or in a bucket of Google Cloud Storage. Each part of the config is a
-parameter of its own, as JSON. What a pod is made of, flags of Beam, the ServingValidator and `push` are
-compiled in.
+Places are folders of a volume that every task mounts, or in a bucket of Google Cloud Storage. Each part of
+the config is a parameter of its own, as JSON. What a pod is made of, flags of Beam, the ServingValidator and
+`push` are compiled in.
 """
 
 from pipeline.config import PipelineConfig

@@ -26,9 +26,9 @@ NEVER_CACHED: Final = frozenset({"Baseline", "SpanExampleGen", "AtomicPusher"})
 # written besides is written over.
 NOT_RETRIED: Final = frozenset({"StrictExampleValidator"})
 
-# Argo, which runs the tasks, counts it from the start of the first attempt and ends the one under way when it is
-# over: it is for all attempts, not for a wait (argoproj/argo-workflows#13772). KFP's SDK has an hour here, which a
-# long training never had left (kubeflow/pipelines#14245); and none at all is none left.
+# Argo, which runs the tasks, counts it from the start of the first attempt, and ends the one under way when
+# it is over: it is for all attempts, not for a wait (argoproj/argo-workflows#13772). With the hour of KFP's
+# SDK a long training has no retry (kubeflow/pipelines#14245); without a value there is none at all.
 _RETRY_WINDOW_S: Final = 30 * 24 * 3600
 
 

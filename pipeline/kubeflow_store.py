@@ -39,18 +39,14 @@ class Store:
             return
         shutil.rmtree(self._container, ignore_errors=True)
         for artifact in inputs:
-            _copy_files(
-                self.path(artifact.uri), pathlib.Path(kubeflow_entrypoint.local_path(artifact.uri))
-            )
+            _copy_files(self.path(artifact.uri), pathlib.Path(kubeflow_entrypoint.local_path(artifact.uri)))
 
     def upload(self, outputs: Iterable[pipeline_spec_pb2.RuntimeArtifact]) -> None:
         """Keeps what a task has written."""
         if self._container is None:
             return
         for artifact in outputs:
-            _copy_files(
-                pathlib.Path(kubeflow_entrypoint.local_path(artifact.uri)), self.path(artifact.uri)
-            )
+            _copy_files(pathlib.Path(kubeflow_entrypoint.local_path(artifact.uri)), self.path(artifact.uri))
 
 
 def _copy_files(source: pathlib.Path, target: pathlib.Path) -> None:

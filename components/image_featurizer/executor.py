@@ -12,6 +12,7 @@ import apache_beam as beam
 from absl import logging
 from apache_beam.io.filesystem import CompressionTypes
 from apache_beam.io.filesystems import FileSystems
+from apache_beam.options.pipeline_options import DirectOptions
 from apache_beam.runners.direct.direct_runner import SwitchingDirectRunner
 from apache_beam.runners.portability.fn_api_runner.fn_runner import FnApiRunner
 from apache_beam.utils import shared
@@ -36,6 +37,8 @@ from models.config import EncoderConfig
 
 REJECTED = "rejected.jsonl"
 _FLOAT16_BYTES = 2
+_FILE_BYTES = 32 * 2**20
+_OTHER_BYTES = 1024  # of an Example, captions and names
 _COPIED_PROPERTIES = ("span", "version", "payload_format", "file_format")
 
 
@@ -119,13 +122,25 @@ def _build(
             | f"Featurize[{split}]" >> beam.ParDo(fn).with_outputs(FAILED, main="features")
         )
         target = os.path.join(artifact_utils.get_split_uri([featurized], split), "data_tfrecord")
-        _ = outputs["features"] | f"Write[{split}]" >> beam.io.WriteToTFRecord(target, file_name_suffix=".gz")
+        _ = outputs["features"] | f"Write[{split}]" >> _write(target, rows.row_bytes)
         failed.append(outputs[FAILED])
     _ = (
         tuple(failed)
         | "AllFailed" >> beam.Flatten()
         | "WriteFailed" >> beam.io.WriteToText(os.path.join(featurized.uri, REJECTED), shard_name_template="")
     )
+
+
+def _write(target: str, row_bytes: int) -> beam.PTransform:
+    """Writes Examples to files of some 32 MiB.
+
+    Beam's direct runner has one bundle, so it would write one file. Several workers could not
+    share it, and Beam unpacks 16 MiB of a file at once, which is all of it where features are much alike.
+    """
+    write = beam.io.WriteToTFRecord(target, file_name_suffix=".gz")
+    # Every file-based sink of Beam has this bound; WriteToTFRecord has no argument for it.
+    write._sink.max_records_per_shard = max(1, _FILE_BYTES // (row_bytes + _OTHER_BYTES))
+    return write
 
 
 def _packs(rows: _Rows) -> set[str]:
@@ -176,14 +191,15 @@ def _require_formats(examples: types.Artifact) -> None:
 
 
 def _use_this_process(pipeline: beam.Pipeline) -> bool:
-    """Keeps Beam's direct runner in this process, and tells whether it is that runner.
+    """Keeps Beam's direct runner in this process, and tells whether its workers are, too.
 
     DirectRunner first tries Prism, a program of its own that Beam downloads; the images would then pass
     through gRPC, and a machine without network waits for the failure.
     """
     if isinstance(pipeline.runner, SwitchingDirectRunner):
         pipeline.runner = FnApiRunner()
-    return isinstance(pipeline.runner, FnApiRunner)
+    mode = pipeline.options.view_as(DirectOptions).direct_running_mode
+    return isinstance(pipeline.runner, FnApiRunner) and mode == "in_memory"
 
 
 def _total_bytes(patterns: Iterable[str]) -> int:

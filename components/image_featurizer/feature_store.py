@@ -12,6 +12,7 @@ Pack, little-endian:
 
 import collections
 import dataclasses
+import hashlib
 import os
 import struct
 import threading
@@ -58,8 +59,8 @@ class FeatureReader:
         """
         self._row_bytes = row_bytes
         self._packs: list[tuple[str, int]] = []  # file, and where its rows begin
-        self._files: collections.OrderedDict[int, BinaryIO] = collections.OrderedDict()
-        self._lock = threading.Lock()
+        # A thread has its own files: on a network a row takes milliseconds, for which others need not wait.
+        self._local = threading.local()
         entries = []
         for name, size in sorted(_files(path, _PACK_SUFFIX)):
             pack = read_pack(name, size)
@@ -74,6 +75,7 @@ class FeatureReader:
             entries.append(pack.index)
         index = np.concatenate(entries) if entries else np.empty(0, _ENTRY)
         counts = [len(part) for part in entries]
+        entries.clear()
         order = np.argsort(index["digest"], kind="stable")
         self._digests = index["digest"][order]
         self._crcs = index["crc"][order]
@@ -98,25 +100,31 @@ class FeatureReader:
 
     def _read(self, pack: int, row: int) -> bytes | None:
         path, rows_at = self._packs[pack]
-        with self._lock:
-            file = self._files.pop(pack, None)
-            try:
-                file = file or _open(path)
-                self._files[pack] = file  # last: most recently used
-                if len(self._files) > _OPEN_FILES:
-                    self._files.popitem(last=False)[1].close()
-                file.seek(rows_at + row * self._row_bytes)
-                return file.read(self._row_bytes)
-            except OSError as error:
-                logging.warning("%s cannot be read: %s", path, error)
-                return None
+        files: collections.OrderedDict[int, BinaryIO] = self._local.__dict__.setdefault(
+            "files", collections.OrderedDict()
+        )
+        file = files.pop(pack, None)
+        try:
+            file = file or _open(path)
+            files[pack] = file  # last: most recently used
+            if len(files) > _OPEN_FILES:
+                files.popitem(last=False)[1].close()
+            file.seek(rows_at + row * self._row_bytes)
+            return file.read(self._row_bytes)
+        except OSError as error:
+            logging.warning("%s cannot be read: %s", path, error)
+            return None
 
 
 class FeatureWriter:
     """Appends rows to a store, a pack at a time. Owned by one thread."""
 
-    def __init__(self, path: str, row_bytes: int, rows_per_pack: int = 256):
-        """`rows_per_pack` bounds the memory, and the work that a killed worker loses."""
+    def __init__(self, path: str, row_bytes: int, rows_per_pack: int = 256, salt: bytes = b""):
+        """`rows_per_pack` bounds the memory, and the work that a killed worker loses.
+
+        With another `salt`, packs of the same images are other files.
+        """
+        self._salt = salt
         self._path = path
         self._row_bytes = row_bytes
         self._rows_per_pack = rows_per_pack
@@ -136,16 +144,19 @@ class FeatureWriter:
             return
         index = np.array([(digest, zlib.crc32(row)) for digest, row in self._pending.items()], _ENTRY)
         _make_folder(self._path)
-        name = os.path.join(self._path, uuid.uuid4().hex)
-        with FileSystems.create(
-            name + _UNFINISHED_SUFFIX, compression_type=CompressionTypes.UNCOMPRESSED
-        ) as f:
+        # By its images: a bundle that an engine tries again elsewhere writes the same packs, and adds none.
+        name = os.path.join(self._path, self._name())
+        aside = f"{name}-{uuid.uuid4().hex}{_UNFINISHED_SUFFIX}"
+        with FileSystems.create(aside, compression_type=CompressionTypes.UNCOMPRESSED) as f:
             f.write(_HEADER.pack(_MAGIC, self._row_bytes, len(index)))
             f.write(index.tobytes())
             for row in self._pending.values():
                 f.write(row)
-        FileSystems.rename([name + _UNFINISHED_SUFFIX], [name + _PACK_SUFFIX])
+        FileSystems.rename([aside], [name + _PACK_SUFFIX])
         self._pending.clear()
+
+    def _name(self) -> str:
+        return hashlib.sha256(b"".join((self._salt, *self._pending))).hexdigest()[:32]
 
 
 def remove_abandoned(path: str) -> None:

@@ -7,6 +7,7 @@ between, both are there, which readers take well; the next pruning takes the sec
 import dataclasses
 import os
 import pathlib
+import uuid
 import zlib
 from collections.abc import Iterator
 
@@ -67,7 +68,13 @@ def find(packs: str, images: np.ndarray) -> list[Stale]:
 def remove(stale: Stale) -> None:
     """Removes the rows of a pack that can go. Nobody may be writing to the store."""
     pack = stale.pack
-    writer = FeatureWriter(os.path.dirname(pack.path), pack.row_bytes, rows_per_pack=len(pack.index) + 1)
+    writer = FeatureWriter(
+        os.path.dirname(pack.path),
+        pack.row_bytes,
+        rows_per_pack=len(pack.index) + 1,
+        # A pack with the very rows that stay may be there already, of a pruning that was killed, and go next.
+        salt=uuid.uuid4().bytes,
+    )
     with open(pack.path, "rb") as file:
         for number in np.flatnonzero(~stale.gone):
             file.seek(pack.rows_at + int(number) * pack.row_bytes)

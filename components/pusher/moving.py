@@ -49,7 +49,7 @@ def into_place(source: str, target: str) -> None:
 
 
 def remove_old(directory: str, keep: int, spared: Collection[str | None] = ()) -> list[str]:
-    """Removes whole versions beyond the newest `keep` (0 keeps all), and parts of such; returns their names."""
+    """Removes versions beyond the newest `keep` (0 keeps all), and parts of such; returns their names."""
     kept = in_service.versions(directory)[:keep]
     if not kept:
         return []

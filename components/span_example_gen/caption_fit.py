@@ -157,7 +157,7 @@ def sample(paths: Sequence[str], count: int) -> list[tf.train.Example]:
                     feature[features.CAPTIONS].bytes_list.value
                 ):
                     found.append(example)
-        except (tf.errors.OpError, DecodeError):  # torn: `reading` says so
+        except (tf.errors.DataLossError, DecodeError):  # torn: `reading` says so
             continue
     return found
 

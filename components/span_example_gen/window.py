@@ -70,7 +70,10 @@ def describe(spans: Iterable[Span]) -> str:
 def _link(source: str, target: str) -> None:
     try:
         os.link(source, target)
-    except OSError:  # another file system, or none that has links
+    except OSError:  # another file system, or none that has links: slow, and it takes room
+        logging.log_first_n(
+            logging.WARNING, "%s is copied: no hard link to %s can be made", 1, source, target
+        )
         fileio.copy(source, target, overwrite=True)
 
 

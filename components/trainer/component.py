@@ -35,7 +35,7 @@ def CaptionTrainer(
         `DecodeConfig` of `models.config`.
       checkpoints_dir: folder of unfinished trainings, which a killed run goes on from.
       max_steps: most training steps; 0: as many as `train` says.
-      code_version: changes when code that matters does: tells TFX's cache, and whose checkpoints to go on from.
+      code_version: changes when code that matters does: for TFX's cache, and for what a killed run left.
       baseline: output of `Baseline`, for a warm start; may hold no model. None where every start is cold.
 
     Raises:

@@ -25,7 +25,10 @@ def train(
     checkpoints_dir: str,
     max_steps: int,
 ) -> None:
-    """See `component.CaptionTrainer`; `settings` are the configs as JSON and the code's version, by the names of `run_fn`."""
+    """See `component.CaptionTrainer`.
+
+    `settings` are the configs as JSON and the code's version, by the names of `run_fn`.
+    """
     if max_steps:
         config = TrainConfig.from_json(settings["train"]).replace(max_steps=max_steps)
         settings = settings | {"train": config.to_json()}

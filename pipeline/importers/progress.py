@@ -2,6 +2,7 @@
 
 import contextlib
 import threading
+import time
 from collections.abc import Callable, Iterator
 
 from rich.progress import (
@@ -15,7 +16,8 @@ from rich.progress import (
 from rich.progress import Task as RichTask
 from rich.text import Text
 
-_INTERVAL = 0.25  # seconds between looks
+_INTERVAL = 0.25  # seconds between looks, at least
+_SHARE = 0.05  # of the time, at most, for looking: of many shards on a network it takes seconds
 
 
 class _RateColumn(ProgressColumn):
@@ -46,8 +48,11 @@ def following(title: str, total: int, count: Callable[[], int]) -> Iterator[None
         task = progress.add_task(title, total=total)
 
         def watch() -> None:
-            while not done.wait(_INTERVAL):
+            pause = _INTERVAL
+            while not done.wait(pause):
+                begun = time.monotonic()
                 progress.update(task, completed=count())
+                pause = max(_INTERVAL, (time.monotonic() - begun) / _SHARE)
 
         watcher = threading.Thread(target=watch, name="progress", daemon=True)
         watcher.start()

@@ -126,6 +126,7 @@ class WriteShard(beam.DoFn):
                 writer.write(example)
                 images.append((entry.image_id, digest))
                 captions += len(entry.captions)
+        self._require_source(shard, rejections)
         sha256, size = _sync_and_hash(aside)
         os.rename(aside, path)
         result = ShardResult(shard.name, shard.split, sha256, size, captions, images, rejections)
@@ -134,16 +135,31 @@ class WriteShard(beam.DoFn):
         os.rename(aside, result_path)
         yield shard.name
 
+    def _require_source(self, shard: Shard, rejections: list[Rejection]) -> None:
+        """Raises OSError where the source seems not to be on this machine: no image is there, no folder."""
+        missing = [each.path for each in rejections if each.reason is Reason.MISSING_IMAGE]
+        folders = {os.path.dirname(path) for path in missing}
+        if len(missing) == len(shard.entries) > 1 and not any(map(os.path.isdir, folders)):
+            raise OSError(
+                f"none of the {len(missing)} images of {shard.name} is there, nor {min(folders)}: every "
+                "worker must see the --source at the same path"
+            )
+
 
 def make_example(entry: Entry, source: str, span: int, max_pixels: int) -> tuple[bytes, str]:
-    """Returns the serialized `tf.train.Example` of an entry and its content hash. Raises BadImage."""
+    """Returns the serialized `tf.train.Example` of an entry and its content hash.
+
+    Raises:
+      BadImage: it is the file's fault.
+      OSError: it is the machine's fault, and may be better another time or elsewhere.
+    """
     import tensorflow as tf
 
     try:
         data = entry.image.read()
     except FileNotFoundError as error:
         raise BadImage(Reason.MISSING_IMAGE, "there is no such file") from error
-    except OSError as error:
+    except (PermissionError, IsADirectoryError) as error:
         raise BadImage(Reason.UNREADABLE, f"{type(error).__name__}: {error}") from error
     picture = to_upright_jpeg(data, max_pixels)
     digest = hashlib.sha256(picture.encoded).hexdigest()

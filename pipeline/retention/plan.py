@@ -132,9 +132,8 @@ def _plan(inventory: Inventory, newest: int, stale: Mapping[str, Sequence[Stale]
     staying = {store for store in inventory.stores if store in used or not any(used)}
     going += [(item, FEATURES) for store, item in inventory.stores.items() if store not in staying]
     if newest or not inventory.runs:
-        oldest = (
-            inventories.started(inventory.runs[-newest].name) if newest else inventories.days_ago(UNTOUCHED_DAYS)
-        )
+        first = inventory.runs[-newest].name if newest else ""
+        oldest = inventories.started(first) if first else inventories.days_ago(UNTOUCHED_DAYS)
         going += [(item, CHECKPOINTS) for item, changed in inventory.checkpoints if changed < oldest]
     packs = tuple(each for store in sorted(staying) for each in stale.get(store, ()))
     sizes = usage.freed([item.usage for item, _ in going])

@@ -16,7 +16,6 @@ import tensorflow as tf
 import tensorflow_data_validation as tfdv
 from google.protobuf import json_format
 from tensorflow_metadata.proto.v0 import schema_pb2
-from tfx.components.transform.executor import Executor as Transform
 from tfx.components.util import examples_utils
 from tfx.dsl.components.base.base_beam_executor import BaseBeamExecutor
 from tfx.proto import example_gen_pb2
@@ -28,6 +27,7 @@ from components.evaluator import records, scores
 from components.image_featurizer import executor as featurizer
 from components.span_example_gen import inspection, spans
 from components.statistics_gen.executor import Executor as StatisticsGen
+from components.transform import executor as transform
 from models import encoder_identity, features
 from models.config import CorpusConfig, EncoderConfig
 from models.seen_captions import SeenCaptions
@@ -134,22 +134,38 @@ def run_statistics(argv: Argv, out: pathlib.Path, examples: standard_artifacts.E
     }
 
 
-def run_transform(argv: Argv, out: pathlib.Path, featurized: standard_artifacts.Examples) -> dict[str, Any]:
-    """Transform: the vocabulary, and the transformed Examples."""
+def run_transform(
+    argv: Argv,
+    out: pathlib.Path,
+    featurized: standard_artifacts.Examples,
+    baseline: standard_artifacts.Model | None = None,
+) -> dict[str, Any]:
+    """Transform: the vocabulary, which goes on from that of `baseline`, and the transformed Examples."""
     graph, transformed = standard_artifacts.TransformGraph(), standard_artifacts.Examples()
     for artifact, name in ((graph, "graph"), (transformed, "transformed")):
         artifact.uri = str(out / name)
-    Transform(_context(argv, out)).Do(
-        {"examples": [featurized], "schema": [_schema("featurized")]},
-        {"transform_graph": [graph], "transformed_examples": [transformed]},
+    transform.Executor(_context(argv, out)).Do(
         {
-            "preprocessing_fn": "models.preprocessing.preprocessing_fn",
-            "custom_config": json.dumps({"corpus": _CORPUS.to_json()}),
-            "disable_statistics": 1,
+            "examples": [featurized],
+            "schema": [_schema("featurized")],
+            transform.BASELINE: [] if baseline is None else [baseline],
         },
+        {"transform_graph": [graph], "transformed_examples": [transformed]},
+        {transform.CORPUS: _CORPUS.replace(vocabulary="grow").to_json()},
     )
     (vocabulary,) = (out / "graph").glob("transform_fn/assets/*")
     return {"vocabulary": vocabulary.read_text().splitlines(), "records": read_records(transformed)}
+
+
+def model_that_knows(words: Sequence[str], folder: pathlib.Path) -> standard_artifacts.Model:
+    """What Transform reads of a model in service: its vocabulary."""
+    model = standard_artifacts.Model()
+    model.uri = str(folder)
+    path = folder / "Format-Serving" / features.VOCABULARY_FILE
+    path.parent.mkdir(parents=True)
+    path.write_text("".join(f"{word}\n" for word in (*features.ACTION_WORDS, *words)), encoding="utf-8")
+    (folder / "Format-Serving" / "saved_model.pb").touch()
+    return model
 
 
 class _TableModel(tf.Module):

@@ -1,7 +1,7 @@
 """A config's flags for Beam reach the jobs, and go before ours."""
 
 import apache_beam as beam
-from apache_beam.options.pipeline_options import PortableOptions
+from apache_beam.options.pipeline_options import PortableOptions, TypeOptions
 from apache_beam.runners.direct.direct_runner import SwitchingDirectRunner
 from apache_beam.runners.portability.flink_runner import FlinkRunner
 
@@ -15,7 +15,10 @@ def flags(config: PipelineConfig) -> list[str]:
 
 
 def test_without_flags_jobs_run_in_this_process() -> None:
-    assert isinstance(beam.Pipeline(argv=flags(PipelineConfig())).runner, SwitchingDirectRunner)
+    pipeline = beam.Pipeline(argv=flags(PipelineConfig()))
+    assert isinstance(pipeline.runner, SwitchingDirectRunner)
+    # Without it the runner would look for Prism, a program of its own.
+    assert pipeline.options.view_as(TypeOptions).allow_unsafe_triggers
 
 
 def test_the_runner_of_a_config_is_taken() -> None:

@@ -129,7 +129,7 @@ def test_all_is_retried_but_the_judgement_of_the_data(spec: pipeline_spec_pb2.Pi
 
 
 def test_a_long_training_is_retried_too(spec: pipeline_spec_pb2.PipelineSpec):
-    """Argo counts this from the start of the first attempt, and ends the attempt under way when it is over."""
+    """Argo counts this from the start of the first attempt, and ends the one under way when it is over."""
     longest = spec.root.dag.tasks["Trainer"].retry_policy.backoff_max_duration
     assert longest.seconds >= 7 * 24 * 3600
 
@@ -161,8 +161,9 @@ def platform(folder: pathlib.Path, name: str) -> list[Any]:
 
 
 def test_every_task_has_the_environment(folder: pathlib.Path):
+    variable = {"name": "GOOGLE_APPLICATION_CREDENTIALS", "value": "/var/secrets/key.json"}
     for container in containers(kubeflow_local.read(folder / "gpu.yaml")).values():
-        assert container["env"] == [{"name": "GOOGLE_APPLICATION_CREDENTIALS", "value": "/var/secrets/key.json"}]
+        assert container["env"] == [variable]
 
 
 def test_the_pusher_keeps_as_many_versions_as_the_config_says(spec: pipeline_spec_pb2.PipelineSpec):

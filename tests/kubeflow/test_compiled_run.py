@@ -1,7 +1,8 @@
 """The compiled pipeline run without a cluster: a first model, a worse one, and one of a second span.
 
 Each task's command and arguments are executed as Kubeflow's launcher does, with artifacts in a store that
-only the launcher reads: a task finds its own inputs and nothing else. The tests follow one another. The tasks' logs are kept in `build/compiled-run`.
+only the launcher reads: a task finds its own inputs and nothing else. The tests follow one another. Logs of
+the tasks are kept in `build/compiled-run`.
 """
 
 import dataclasses

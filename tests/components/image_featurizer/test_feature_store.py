@@ -1,5 +1,6 @@
 """The feature store: what was written is found, by any later reader, and damage costs only recomputing."""
 
+import concurrent.futures
 import hashlib
 import os
 import pathlib
@@ -48,13 +49,30 @@ def test_an_empty_or_missing_store_finds_nothing(tmp_path):
     assert reader.find(digest(0)) is None
 
 
+def test_a_bundle_that_is_tried_again_adds_nothing(tmp_path):
+    """By a worker that does not know yet what the first one had written."""
+    for _ in range(2):
+        write(tmp_path, range(5))
+    assert len(packs(tmp_path)) == 1
+    assert len(FeatureReader(str(tmp_path), WIDTH)) == 5
+
+
+def test_threads_read_at_once(tmp_path):
+    write(tmp_path, range(50))
+    reader = FeatureReader(str(tmp_path), WIDTH)
+    with concurrent.futures.ThreadPoolExecutor(8) as threads:
+        assert list(threads.map(lambda i: reader.find(digest(i)), [*range(50)] * 4)) == [
+            row(i) for i in [*range(50)] * 4
+        ]
+
+
 def test_more_packs_than_open_files(tmp_path):
     for i in range(3 * feature_store._OPEN_FILES):
         write(tmp_path, range(10 * i, 10 * i + 10))
     reader = FeatureReader(str(tmp_path), WIDTH)
     for i in reversed(range(len(reader))):
         assert reader.find(digest(i)) == row(i)
-    assert len(reader._files) == feature_store._OPEN_FILES
+    assert len(reader._local.files) == feature_store._OPEN_FILES
 
 
 @pytest.mark.parametrize("ending", [b"\0", b"\0\0", b"\1\0"])

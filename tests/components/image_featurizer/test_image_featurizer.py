@@ -259,6 +259,18 @@ def test_what_a_killed_attempt_wrote_into_the_same_folder_is_no_part_of_the_next
     assert {path.name for path in out.iterdir()} == {"Split-train", "rejected.jsonl"}
 
 
+def test_features_lie_in_files_of_a_bounded_size(images, store, tmp_path, monkeypatch):
+    """So that several workers can read them, and none has to unpack all at once."""
+    raw = raw_examples(tmp_path / "raw", {"train": named(images, 0, 7)})
+    whole, _ = featurize(raw, tmp_path / "one", store)
+    row_bytes = 2 * 2 * 256 * 2  # a grid of float16
+    monkeypatch.setattr(executor, "_FILE_BYTES", 3 * (row_bytes + executor._OTHER_BYTES))
+    parts, _ = featurize(raw, tmp_path / "parts", store)
+    assert read(parts, "train") == read(whole, "train")
+    assert len(list(pathlib.Path(whole.uri, "Split-train").iterdir())) == 1
+    assert len(list(pathlib.Path(parts.uri, "Split-train").iterdir())) == 3
+
+
 def test_other_formats_are_refused(images, store, tmp_path):
     raw = raw_examples(tmp_path / "raw", {"train": named(images, 0, 1)})
     raw.set_string_custom_property("file_format", "FILE_FORMAT_PARQUET")
@@ -270,6 +282,12 @@ def test_the_direct_runner_stays_in_this_process(images, store, tmp_path):
     """Beam's DirectRunner would try to download and start Prism."""
     pipeline = beam.Pipeline(argv=["--runner=DirectRunner"])
     assert executor._use_this_process(pipeline)
+    assert isinstance(pipeline.runner, FnApiRunner)
+
+
+def test_progress_is_not_looked_for_where_workers_are_processes_of_their_own():
+    pipeline = beam.Pipeline(argv=["--runner=DirectRunner", "--direct_running_mode=multi_processing"])
+    assert not executor._use_this_process(pipeline)
     assert isinstance(pipeline.runner, FnApiRunner)
 
 

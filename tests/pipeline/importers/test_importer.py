@@ -232,6 +232,24 @@ def test_a_failing_pipeline_leaves_nothing(photos, tmp_path, monkeypatch):
     assert not (tmp_path / "data").exists()
 
 
+def test_a_fault_of_the_machine_is_not_taken_for_a_bad_file(photos, tmp_path, monkeypatch):
+    def fail(self):
+        raise OSError(116, "Stale file handle")
+
+    monkeypatch.setattr(FileOnDisk, "read", fail)
+    with pytest.raises(UserError, match="Stale file handle"):
+        import_source(read_folder(photos), tmp_path / "data", small(max_rejected=1.0))
+    assert not (tmp_path / "data").exists()
+
+
+def test_a_worker_that_does_not_see_the_source_does_not_take_it_for_empty(photos, tmp_path):
+    source = read_folder(photos)
+    photos.rename(tmp_path / "not mounted")
+    with pytest.raises(UserError, match="every worker must see the --source at the same path"):
+        import_source(source, tmp_path / "data", small(max_rejected=1.0))
+    assert not (tmp_path / "data").exists()
+
+
 def test_other_beam_flags_reach_the_runner(photos, tmp_path):
     flags = ("--direct_running_mode=multi_threading", "--direct_num_workers=2")
     import_source(read_folder(photos), tmp_path / "threads", small(beam_args=flags))
