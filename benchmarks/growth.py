@@ -7,10 +7,10 @@ grow. Features come from an encoder that decodes an image and hardly does more, 
 with `--real`, those of InceptionV3 are computed as well. Every job has a process of its own, in which Beam's
 direct runner works as in `captioner run`, so its highest resident size is its own.
 
-Linear: the largest number takes at most 10 % more than the line through the two before it foretells. Judged is
-the CPU time, start-up included, which other programs on the machine change far less than wall time.
-Flat: the peak at the largest is at most 10 % above that at the second smallest. (Beam takes a thousand records
-at once only after it has seen some thousands.)
+Linear: the largest number takes at most 10 % more than the line through the two before it foretells. Judged
+is the CPU time, start-up included, which other programs on the machine change far less than wall time.
+Flat: the peak at the largest is at most 10 % above that at the second smallest. (Beam takes a thousand
+records at once only after it has seen some thousands.)
 """
 
 import argparse
