@@ -31,6 +31,7 @@ from components.drift.features import FEATURE_MEAN
 from components.span_example_gen import caption_fit, known_pictures, reading, records
 from components.span_example_gen.served_model import ServedModel
 from components.span_example_gen.spans import EVAL, SPLITS, TRAIN, Span
+from components.statistics_gen.executor import options as statistics_options
 
 _FOLDER: Final = "findings"
 _TALLY: Final = "tally.json"
@@ -174,7 +175,7 @@ def _looks(
     _ = (
         read["examples"]
         | "Decode" >> source.BeamSource()
-        | "RawStatistics" >> tfdv.GenerateStatistics(tfdv.StatsOptions(schema=schema))
+        | "RawStatistics" >> tfdv.GenerateStatistics(statistics_options(schema))
         | "KeepRawStatistics" >> tfdv.WriteStatisticsToBinaryFile(os.path.join(target, _RAW_STATISTICS))
     )
     _ = (

@@ -24,7 +24,12 @@ def _computed(executor: type[BaseBeamExecutor], examples: standard_artifacts.Exa
     )
     schema = standard_artifacts.Schema()
     schema.uri = str(jobs.SCHEMAS / "raw")
-    executor(context).Do({"examples": [examples], "schema": [schema]}, {"statistics": [artifact]}, {})
+    options = tfdv.StatsOptions(use_sketch_based_topk_uniques=True).to_json()  # for TFX's; ours has them
+    executor(context).Do(
+        {"examples": [examples], "schema": [schema]},
+        {"statistics": [artifact]},
+        {"stats_options_json": options},
+    )
     splits = {}
     for split in jobs.IMAGES:
         (dataset,) = tfdv.load_stats_binary(str(folder / f"Split-{split}" / "FeatureStats.pb")).datasets
