@@ -20,8 +20,8 @@ _QUEUED_IMAGE: Final = 4 * MIB
 _PER_SIGNATURE: Final = 3.3
 # A new version is loaded and warmed up before the old one goes.
 _VERSIONS_IN_MEMORY: Final = 2
-# A batch of 8 takes a quarter of a second: 16 of them are 4 s, well within a client's deadline.
-_BATCHES_A_THREAD: Final = 16
+# An image of a batch takes 30 ms: so many of them are 4 s, well within a client's deadline.
+_IMAGES_A_THREAD: Final = 128
 # A thread is cheap, thousands are not.
 _GRPC_THREADS: Final = 1024
 # One image takes 50 ms on two cores, so 5 ms of waiting costs a lone request a tenth at most.
@@ -47,12 +47,23 @@ def make_plan(machine: Machine, model: ModelFolder, batch_sizes: Sequence[int] =
     """Chooses the settings.
 
     Args:
-      batch_sizes: allowed ones, instead of those that the model is warmed up with.
+      batch_sizes: allowed ones, instead of those that the model is warmed up with and the machine has memory for.
 
     Raises:
       ValueError: no batch sizes are known, or the machine is too small for the model.
     """
-    sizes = tuple(sorted(set(batch_sizes or model.batch_sizes)))
+    if batch_sizes or not model.batch_sizes:
+        return _plan(machine, model, tuple(sorted(set(batch_sizes))), asked_for=True)
+    sizes = tuple(sorted(set(model.batch_sizes)))
+    for count in range(len(sizes), 0, -1):
+        try:
+            return _plan(machine, model, sizes[:count], asked_for=False)
+        except ValueError as error:
+            too_small = error
+    raise too_small
+
+
+def _plan(machine: Machine, model: ModelFolder, sizes: tuple[int, ...], asked_for: bool) -> Plan:
     if not sizes:
         raise ValueError(
             f"version {model.version} in {model.path} has no warm-up requests that tell its batch sizes; "
@@ -65,7 +76,8 @@ def make_plan(machine: Machine, model: ModelFolder, batch_sizes: Sequence[int] =
     needed = _PROCESS + _VERSIONS_IN_MEMORY * _loaded(model) + running
     # Each signature has a queue of its own: one is given half of what is free.
     free = (machine.memory - needed) // 2
-    enqueued = min(_BATCHES_A_THREAD * threads, free // (largest * _QUEUED_IMAGE))
+    a_thread = max(1, _IMAGES_A_THREAD // largest)
+    enqueued = min(a_thread * threads, free // (largest * _QUEUED_IMAGE))
     if enqueued < threads:
         least = needed + 2 * threads * largest * _QUEUED_IMAGE
         raise ValueError(
@@ -73,7 +85,9 @@ def make_plan(machine: Machine, model: ModelFolder, batch_sizes: Sequence[int] =
             f"batches of {largest}; got {machine.memory / GIB:.3g} GiB. Give more memory, fewer cores or "
             "smaller batches (--batch)"
         )
-    source = "as asked for" if batch_sizes else f"those that version {model.version} is warmed up with"
+    source = "as asked for" if asked_for else f"those that version {model.version} is warmed up with"
+    if not asked_for and largest < max(model.batch_sizes):
+        source += f" and {machine.memory / GIB:.3g} GiB have room for"
     unwarmed = [str(size) for size in sizes if size not in model.batch_sizes]
     missing = f" Not warmed up: {', '.join(unwarmed)}; their first request is slower." if unwarmed else ""
     why = {
@@ -81,7 +95,9 @@ def make_plan(machine: Machine, model: ModelFolder, batch_sizes: Sequence[int] =
         "client splits its own.",
         "batch_timeout_micros": "Once a thread is free, wait 5 ms for more images: a tenth of what one image "
         "takes by itself.",
-        "max_enqueued_batches": _queue_reason(machine, model, largest, threads, enqueued),
+        "max_enqueued_batches": _queue_reason(
+            machine, model, largest, threads, enqueued < a_thread * threads
+        ),
         "num_batch_threads": f"One a core ({threads}).",
         "allowed_batch_sizes": f"Sizes, {source}; a batch is filled up to the next one.{missing}",
     }
@@ -103,11 +119,11 @@ def _loaded(model: ModelFolder) -> int:
     return int(_PER_SIGNATURE * model.signatures * model.size)
 
 
-def _queue_reason(machine: Machine, model: ModelFolder, largest: int, threads: int, enqueued: int) -> str:
-    if enqueued == _BATCHES_A_THREAD * threads:
+def _queue_reason(machine: Machine, model: ModelFolder, largest: int, threads: int, scarce: bool) -> str:
+    if not scarce:
         return (
-            f"{_BATCHES_A_THREAD} a thread: at a quarter of a second a batch, the last one waits 4 s. "
-            "What comes beyond is refused at once (UNAVAILABLE). Memory would allow more."
+            f"{_IMAGES_A_THREAD} images a thread: at 30 ms an image, the last one waits 4 s. What comes beyond "
+            "is refused at once (UNAVAILABLE). Memory would allow more."
         )
     return (
         f"What memory allows: of {machine.memory / GIB:.3g} GiB, 1 for the process, {_VERSIONS_IN_MEMORY} x "

@@ -8,8 +8,18 @@ from typing import Any
 
 import yaml
 
+from models import features, warmup
+from serving.config import model_folder
+
 ROOT = pathlib.Path(__file__).parents[2] / "kubeflow"
 VERSIONS = ("1.29", "1.31", "1.33", "1.35", "1.37")
+
+
+def served_model() -> model_folder.ModelFolder:
+    """A model as `models.export` writes it, of the default size."""
+    plan = list(warmup.plan(warmup._INPUTS, xla=False))
+    sizes = tuple(size for signature, size in plan if signature == features.SERVING_SIGNATURE)
+    return model_folder.ModelFolder("", 1, 90 << 20, sizes, len({signature for signature, _ in plan}))
 
 
 @functools.cache

@@ -13,9 +13,9 @@ from pipeline.commands import compile as compile_command
 from pipeline.commands import run as run_command
 from pipeline.kubeflow_config import KubeflowConfig
 from serving import options
-from serving.config import container, generate, model_folder, read
+from serving.config import container, generate, read
 from serving.config.machine import GIB, Machine
-from tests.kubeflow.rendering import ROOT, VERSIONS, named, objects, rendered
+from tests.kubeflow.rendering import ROOT, VERSIONS, named, objects, rendered, served_model
 
 OVERLAYS = sorted(f"overlays/{path.name}" for path in (ROOT / "overlays").iterdir())
 SCHEDULE = "pipeline/schedule"
@@ -205,8 +205,7 @@ def test_the_tasks_may_do_only_what_they_need():
 def test_the_laptop_needs_little_and_no_metrics():
     assert not objects("overlays/kind", "HorizontalPodAutoscaler")
     assert named("overlays/kind", "Deployment", "captioner")["spec"]["replicas"] == 1
-    folder = model_folder.ModelFolder("", 1, 90 << 20, (1, 2, 4, 8), 6)
-    files = generate.files(container.Request(folder, Machine(1, 5 * GIB), "captioner"), "/config")
+    files = generate.files(container.Request(served_model(), Machine(1, 5 * GIB), "captioner"), "/config")
     (settings,) = (
         found["data"]
         for found in objects("overlays/kind", "ConfigMap")

@@ -8,7 +8,7 @@ import kubernetes_validate
 import pytest
 
 from serving import options
-from serving.config import container, generate, model_folder, read
+from serving.config import container, generate, read
 from serving.config.machine import GIB, Machine
 from serving.config.plan import make_plan
 from tests.kubeflow import rendering
@@ -17,9 +17,7 @@ from tests.kubeflow.rendering import VERSIONS
 ROOT = rendering.ROOT / "serving"
 OVERLAYS = sorted(path.name for path in (ROOT / "overlays").iterdir())
 # What the base is written for.
-REQUEST = container.Request(
-    model_folder.ModelFolder("", 1, 90 << 20, (1, 2, 4, 8), 6), Machine(4, 8 * GIB), "captioner"
-)
+REQUEST = container.Request(rendering.served_model(), Machine(4, 8 * GIB), "captioner")
 
 
 def rendered(overlay):

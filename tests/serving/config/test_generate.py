@@ -93,8 +93,9 @@ class TestPlan:
                     plan = make_plan(Machine(cores, gib * GIB), model())
                 except ValueError:
                     continue
-                queued = plan.batching.max_enqueued_batches * 8 * (4 << 20)
-                running = cores * 8 * (32 << 20)
+                images = plan.batching.max_batch_size
+                queued = plan.batching.max_enqueued_batches * images * (4 << 20)
+                running = cores * images * (32 << 20)
                 assert GIB + 2 * model().size + running + 2 * queued <= gib * GIB
                 assert plan.grpc_threads <= 1024
 
@@ -105,6 +106,20 @@ class TestPlan:
         make_plan(Machine(16, int(least * GIB)), model())
         with pytest.raises(ValueError, match="at least"):
             make_plan(Machine(16, int((least - 0.2) * GIB)), model())
+
+    def test_the_largest_sizes_are_left_out_where_there_is_no_room_for_them(self):
+        large = model(batch_sizes=(1, 8, 64))
+        assert make_plan(Machine(4, 64 * GIB), large).batching.max_batch_size == 64
+        plan = make_plan(Machine(4, 4 * GIB), large)
+        assert plan.batching.allowed_batch_sizes == (1, 8)
+        assert "warmed up with and 4 GiB have room for" in plan.why["allowed_batch_sizes"]
+        with pytest.raises(ValueError, match="batches of 64"):
+            make_plan(Machine(4, 4 * GIB), large, [1, 8, 64])
+
+    def test_a_queue_is_as_long_in_images_whatever_the_size_of_a_batch(self):
+        for largest in (4, 16):
+            batching = make_plan(Machine(2, 64 * GIB), model(batch_sizes=(largest,))).batching
+            assert batching.max_enqueued_batches * largest == 2 * 128
 
     def test_sizes_asked_for_replace_those_of_the_warm_up(self):
         plan = make_plan(Machine(2, 8 * GIB), model(), [16, 2, 2])
