@@ -95,7 +95,8 @@ class TrainConfig(Config):
       weight_average: of each step's weights with those before (momentum of an exponential moving average,
         which is what is judged and exported); 0 takes the last step's weights.
       steps_per_call: steps between two looks at their loss; with XLA, they are one graph.
-      precision: `float32`, `mixed_bfloat16`, `mixed_float16`, or `auto` (`mixed_bfloat16` on GPUs).
+      precision: `float32`, `mixed_bfloat16`, `mixed_float16`, or `auto` (`mixed_bfloat16`
+        on GPUs, and on CPUs that compute in it).
       seed: of initial weights, shuffling and dropout.
       self_critical_epochs: passes over the training images after teacher forcing, in which captions are
         learned for their CIDEr-D (see `models.self_critical`).

@@ -48,7 +48,11 @@ def run_fn(fn_args: Any) -> None:
     exports.
     """
     job = _Job(fn_args)
-    trained = [job.train(start) for start in job.starts()]
+    trained: list[_Trained] = []
+    for start in job.starts():
+        if trained and trained[-1].is_cold:
+            break  # the model in service could not be begun with: the same training once more
+        trained.append(job.train(start))
     if not distribution.is_chief(job.strategy):
         return
     best = max(trained, key=lambda one: one.score)
@@ -62,10 +66,11 @@ def run_fn(fn_args: Any) -> None:
 
 @dataclasses.dataclass
 class _Trained:
-    """A training that has ended; `started` is a sentence of how it began."""
+    """A training that has ended; `started` is a sentence of how it began, and `is_cold` if from scratch."""
 
     start: str
     started: str
+    is_cold: bool
     served: export.ServedCaptioner
     parameters: int
     progress: checkpoints.Progress
@@ -130,7 +135,7 @@ class _Job:
         with strategy.scope(), precision.policy(precision.resolve(config.precision)):
             model = self._build()
         model.image_projection.adapt(self._train.features)
-        started = self._begin(model) if start == WARM else "cold start"
+        is_cold, started = self._begin(model) if start == WARM else (True, "cold start")
         logging.info("%s", started)
         folder = os.path.join(self.checkpoint_dir, start)
         loop = training.Training(model, config, self._train, self._evaluation, folder, strategy)
@@ -164,7 +169,7 @@ class _Job:
         )
         parameters = sum(variable.value.shape.num_elements() for variable in model.trainable_variables)
         if not distribution.is_chief(strategy):
-            return _Trained(start, started, served, parameters, loop.fit(), criticise())
+            return _Trained(start, started, is_cold, served, parameters, loop.fit(), criticise())
         log_dir = self._args.model_run_dir
         if config.start == BEST:
             log_dir = os.path.join(log_dir, start)
@@ -177,7 +182,7 @@ class _Job:
             progress = loop.fit(on_epoch, log.on_step)
             criticised = criticise(on_epoch=log.on_self_critical_epoch, on_step=log.on_self_critical_step)
         copy_weights(model, served_model)
-        return _Trained(start, started, served, parameters, progress, criticised)
+        return _Trained(start, started, is_cold, served, parameters, progress, criticised)
 
     def export(self, trained: _Trained, of: list[_Trained]) -> None:
         """Writes the model and what belongs to it; `of` are all trainings of the run."""
@@ -221,14 +226,14 @@ class _Job:
         name = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:16]
         return os.path.join(folder, name)
 
-    def _begin(self, model: Captioner) -> str:
-        """Returns how `model` begins, in a sentence."""
+    def _begin(self, model: Captioner) -> tuple[bool, str]:
+        """Returns whether `model` begins from scratch all the same, and how it begins in a sentence."""
         encoder = encoder_identity.read(self._args.base_model)
         words = self._vocabulary.words
         try:
-            return warm_start.begin(model, self._shapes(), words, self._baseline, encoder)
+            return False, warm_start.begin(model, self._shapes(), words, self._baseline, encoder)
         except warm_start.ColdStart as reason:
-            return f"cold start: the model in service cannot be begun with: {reason}"
+            return True, f"cold start: the model in service cannot be begun with: {reason}"
 
 
 def copy_weights(source: keras.Model, target: keras.Model) -> None:

@@ -18,8 +18,11 @@ def render(template: str, html: bool = True, **values: Any) -> str:
 
 
 def write(path: pathlib.Path, text: str) -> None:
-    """Writes a file, whole or not at all; its folder need not exist."""
+    """Writes a file, whole or not at all, also if the power fails; its folder need not exist."""
     path.parent.mkdir(parents=True, exist_ok=True)
     aside = path.with_name(f"{path.name}.writing")
-    aside.write_text(text, encoding="utf-8")
+    with open(aside, "w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())  # else the name may be on disk before the content
     os.replace(aside, path)

@@ -70,8 +70,8 @@ class World:
       spans: of `components.span_example_gen.executor.identify`, or `newest`: the node looks.
       in_service: the model to compare with, of `components.baseline.plan`, or `newest`.
       rolled_back: of `components.pusher.component.rolled_back`.
-      recorded: a record of the run is kept (`pipeline.releases`), which then also removes old versions;
-        else the pusher does.
+      recorded: the run is under a root's lock, and a record of it is kept (`pipeline.releases`), which then
+        also removes old versions; else the pusher does.
     """
 
     encoder: str
@@ -119,6 +119,7 @@ def build(
         force=bool(force_bless),
         rolled_back=world.rolled_back,
         keep_versions=0 if world.recorded else config.push.keep_versions,
+        alone=world.recorded,
     )
     return _pipeline(config, paths, [baseline, *learning.nodes, evaluator, serving_validator, pusher])
 

@@ -220,26 +220,33 @@ def _repair(paths: Paths, told: Event | None) -> None:
     _follow(paths)
 
 
-def remove_old(paths: Paths, keep: int, spared: Collection[int] = ()) -> list[int]:
-    """Removes versions beyond the newest `keep`, and says which. Call it within `changing`.
+def old(paths: Paths, keep: int, spared: Collection[int] = (), rolled_back: bool = False) -> list[int]:
+    """Returns the versions beyond the newest `keep`, the oldest first.
 
     Args:
       paths: of the root.
-      keep: versions left in service or kept, and as many that were on trial; 0 keeps all.
-      spared: versions that stay besides those in service, on trial or rolled back.
+      keep: versions in service or kept, and as many that were on trial; 0 keeps all.
+      spared: versions that stay besides those in service or on trial.
+      rolled_back: as many of those that were rolled back, too; else they all stay.
     """
     if not keep:
         return []
     now = read(paths)
-    old = [v for place in (now.served, now.tried) for v in sorted(place, reverse=True)[keep:]]
-    removed = [version for version in sorted(old) if version not in {now.stable, now.canary, *spared}]
+    places = (now.served, now.tried, now.rolled_back) if rolled_back else (now.served, now.tried)
+    beyond = [version for place in places for version in sorted(place, reverse=True)[keep:]]
+    return [version for version in sorted(beyond) if version not in {now.stable, now.canary, *spared}]
+
+
+def remove_old(paths: Paths, keep: int, spared: Collection[int] = (), rolled_back: bool = False) -> list[int]:
+    """Removes the versions that `old` returns, and says which. Call it within `changing`."""
+    removed = old(paths, keep, spared, rolled_back)
     for version in removed:
         source = folder(paths, version)
         assert source is not None
         os.makedirs(paths.removing, exist_ok=True)
         # In one step for whoever looks at the folder; deleting takes many.
         source.rename(pathlib.Path(paths.removing, str(version)))
-        event = release_history.event(release_history.REMOVED, version, f"push.keep_versions={keep}")
+        event = release_history.event(release_history.REMOVED, version, f"beyond the newest {keep}")
         History.read(paths.release_history).with_(event).write(paths.release_history)
         shutil.rmtree(paths.removing)
     return removed

@@ -11,7 +11,12 @@ def add_arguments(group: Any) -> None:
     """Declares them on a parser or on a group of one."""
     group.add_argument("--server", default="127.0.0.1:8500", metavar="HOST:PORT", help="default: %(default)s")
     group.add_argument("--model", default="captioner", metavar="NAME", help="default: %(default)s")
-    group.add_argument("--label", metavar="NAME", help="the version with this label (stable, canary)")
+    group.add_argument(
+        "--label",
+        metavar="NAME",
+        help="the version with this label, if the server's config gives any; the canary of a root is the "
+        "model captioner-canary",
+    )
     group.add_argument(
         "--timeout",
         type=float,

@@ -40,6 +40,10 @@ python=$(find_python)
 [[ -n $python ]] ||
   fail "Python 3.11 with its venv module was not found; install it (Debian 12: apt install python3.11-venv; elsewhere: install uv and run 'uv python install 3.11'), or point CAPTIONER_PYTHON at one"
 
+# pyfarmhash, which TFX needs below 0.4, has no wheel.
+command -v g++ >/dev/null && "$python" -c 'import os, sysconfig; os.stat(sysconfig.get_path("include") + "/Python.h")' 2>/dev/null ||
+  fail "a C++ compiler and the headers of $python are needed for one small package; install them (Debian 12: apt install g++ python3.11-dev; elsewhere: g++)"
+
 say "making $ENV_DIR with $("$python" --version) (about 4 GB; a few minutes on the first run)"
 rm -rf "$ENV_DIR"
 # --copies: a copied interpreter can be given another C runtime without touching the system's.

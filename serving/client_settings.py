@@ -7,7 +7,7 @@ from models import features
 from serving import client_channel
 
 DEFAULT_ADDRESS: Final = "127.0.0.1:8500"
-# As many as the server puts in a batch: more in one call would only wait there, against one deadline.
+# Half of what the server puts in a batch: more in one call would only wait there, against one deadline.
 MAX_BATCH: Final = 8
 MAX_REQUEST_BYTES: Final = 32 << 20  # as the embedded server takes them
 

@@ -21,6 +21,7 @@ class AtomicPusherSpec(component_spec.ComponentSpec):
         executor.FORCE: component_spec.ExecutionParameter(type=int),
         executor.ROLLED_BACK: component_spec.ExecutionParameter(type=str),
         executor.KEEP: component_spec.ExecutionParameter(type=int),
+        executor.ALONE: component_spec.ExecutionParameter(type=int),
     }
     INPUTS = {  # noqa: RUF012
         keys.MODEL_KEY: component_spec.ChannelParameter(type=standard_artifacts.Model),
@@ -48,6 +49,7 @@ class AtomicPusher(base_component.BaseComponent):
         before a rollback is looked at again after it.
       keep_versions: after a push, remove versions beyond the newest so many from the folder that it went to,
         but for the one that was in service before; 0 keeps all.
+      alone: no other run can push to the same directory meanwhile.
     """
 
     SPEC_CLASS = AtomicPusherSpec
@@ -63,6 +65,7 @@ class AtomicPusher(base_component.BaseComponent):
         force: bool = False,
         rolled_back: str = "[]",
         keep_versions: int = 0,
+        alone: bool = False,
     ):
         super().__init__(
             AtomicPusherSpec(
@@ -75,6 +78,7 @@ class AtomicPusher(base_component.BaseComponent):
                 force=int(force),
                 rolled_back=rolled_back,
                 keep_versions=keep_versions,
+                alone=int(alone),
             )
         )
 

@@ -20,6 +20,7 @@ CANARY: Final = "canary"
 FORCE: Final = "force"
 ROLLED_BACK: Final = "rolled_back"
 KEEP: Final = "keep_versions"
+ALONE: Final = "alone"
 
 # Custom properties of the PushedModel artifact; the first three are TFX's.
 PUSHED: Final = "pushed"
@@ -48,7 +49,7 @@ class Executor(executor.Executor):
         """Pushes the model if it is blessed."""
         directory = exec_properties[SERVING_DIR]
         pushed = artifact_utils.get_single_instance(output_dict[standard_component_specs.PUSHED_MODEL_KEY])
-        aside = moving.aside(directory)
+        aside = moving.aside(directory, bool(exec_properties[ALONE]))
         if self.CheckBlessing(input_dict):
             content = in_service.digest(self.GetModelPath(input_dict))
             if _is_known(content, directory, bool(exec_properties[FORCE]), pushed):

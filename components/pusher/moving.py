@@ -17,16 +17,17 @@ _ASIDE: Final = ".pushing"  # and when, and which one; not a number, so that no 
 _LEFT_S: Final = 3600.0  # no copy takes longer: what is older, a killed push has left
 
 
-def aside(directory: str) -> str:
+def aside(directory: str, alone: bool) -> str:
     """Returns a folder for a version that is still being written, and removes those of killed pushes.
 
-    One of its own for each push: on a cluster two runs may push at once.
+    One of its own for each push: unless this one is `alone`, as under a root's lock, two may be under way.
     """
     if fileio.exists(directory):
         for name in fileio.listdir(directory):
             mark, _, rest = name.rstrip("/").partition("-")
             begun = rest.partition("-")[0]
-            if mark == _ASIDE and not (begun.isdecimal() and time.time() - int(begun) < _LEFT_S):
+            young = begun.isdecimal() and time.time() - int(begun) < _LEFT_S
+            if mark == _ASIDE and (alone or not young):
                 fileio.rmtree(os.path.join(directory, name))
     return os.path.join(directory, f"{_ASIDE}-{time.time():.0f}-{uuid.uuid4().hex}")
 

@@ -5,6 +5,7 @@ import re
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
+    from pipeline.paths import Paths
     from pipeline.retention.plan import Plan
 
 HELP = "remove old runs, features, checkpoints and metadata"
@@ -19,9 +20,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "Removes from a root the files, reports, logs and ML Metadata rows of old runs, checkpoints that "
         "nobody went on with, and image features that no run kept has used. What the runs of the versions in "
         "service and on trial have made stays, and so does that of the last run that came to its end; of a "
-        "version that is kept or was rolled back, the report and the lineage stay. Versions and data are "
-        "never removed. On the volume of a cluster, where Kubeflow keeps the runs, checkpoints that nobody "
-        "has written to for two weeks go, and with --data features."
+        "version that is kept or was rolled back, the report and the lineage stay. Versions go only with "
+        "--keep-versions, data never. On the volume of a cluster, where Kubeflow keeps the runs, checkpoints "
+        "that nobody has written to for two weeks go, and with --data features."
     )
     parser.add_argument("--root", required=True, metavar="DIR", help="as for 'captioner run'")
     parser.add_argument(
@@ -43,6 +44,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=_size,
         metavar="SIZE",
         help="such as 20GB or 500MB: of those runs, keep only so many that the root is no larger",
+    )
+    parser.add_argument(
+        "--keep-versions",
+        type=_count,
+        default=0,
+        metavar="N",
+        help="newest versions that stay, rolled back ones and those that were on trial counted apart; "
+        "without it none goes. The ones in service, on trial, and last compared with stay in any case",
     )
     parser.add_argument("--dry-run", action="store_true", help="say what would go, and remove nothing")
 
@@ -69,6 +78,8 @@ def run(args: argparse.Namespace) -> int:
         raise UserError(f"{pathlib.Path(args.root)} is no --root of a run: there is nothing of one in it")
     runs = DEFAULT_RUNS if args.keep_runs is None and args.max_size is None else args.keep_runs
     with run_pipeline.lock(paths):
+        if args.keep_versions:
+            print(_without_old_versions(paths, args.keep_versions, args.dry_run), flush=True)
         plan = collection.look(
             paths, Limits(runs, args.max_size), [os.path.abspath(folder) for folder in args.data]
         )
@@ -79,6 +90,24 @@ def run(args: argparse.Namespace) -> int:
             except OSError as error:
                 raise UserError(f"{error}; put that right and run the same command again") from error
     return 0
+
+
+def _without_old_versions(paths: "Paths", keep: int, dry: bool) -> str:
+    """Removes versions, and says which: first, since their runs can go then as well."""
+    from pipeline import releases
+    from pipeline.retention import inventory
+
+    compared_with = inventory.compared_with(paths)
+    spared = [] if compared_with is None else [compared_with]
+    if dry:
+        gone = releases.old(paths, keep, spared, rolled_back=True)
+    else:
+        with releases.changing(paths):
+            gone = releases.remove_old(paths, keep, spared, rolled_back=True)
+    if not gone:
+        return "No version is to go."
+    would = "would go, and what only they keep" if dry else "gone"
+    return f"Versions {would}: {', '.join(map(str, gone))}"
 
 
 def _lines(plan: "Plan", limit: int | None, dry: bool) -> list[str]:
@@ -100,8 +129,7 @@ def _lines(plan: "Plan", limit: int | None, dry: bool) -> list[str]:
     if limit is not None and plan.left > limit:
         lines.append(
             f"That is more than --max-size {size_text(limit)}: what stays is the versions, the newest run, "
-            "those in service, and their features. Fewer versions are kept with 'captioner run --set "
-            "push.keep_versions=N'."
+            "those in service, and their features. Fewer versions are kept with --keep-versions N."
         )
     return lines
 

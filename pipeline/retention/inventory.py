@@ -166,12 +166,18 @@ def _of_versions(paths: Paths) -> tuple[frozenset[str], frozenset[str]]:
     for event in history.events:
         if event.run and event.what in (release_history.PUSHED, release_history.CANARY):
             by_version[event.version] = event.run
-    first = {now.stable, now.canary, _compared_with(paths)}
+    for number in now.all:
+        # Killed between push and record: a version's number is the moment, and one run runs at a time.
+        begun = [run.id for run in runs.find_all(paths) if started(run.id) <= _digits(number)]
+        if begun:
+            by_version.setdefault(number, begun[-1])
+    first = {now.stable, now.canary, compared_with(paths)}
     serving = frozenset(by_version[version] for version in first if version in by_version)
     return serving, frozenset(by_version[version] for version in now.all if version in by_version) - serving
 
 
-def _compared_with(paths: Paths) -> int | None:
+def compared_with(paths: Paths) -> int | None:
+    """Returns the version that the last run was compared with; None where that is not known."""
     try:
         record = json.loads(pathlib.Path(paths.last_run).read_text("utf-8"))
         version = str(record["compared_with"]).partition("-")[0]

@@ -47,7 +47,7 @@ def make_plan(machine: Machine, model: ModelFolder, batch_sizes: Sequence[int] =
     """Chooses the settings.
 
     Args:
-      batch_sizes: allowed ones, instead of those that the model is warmed up with and the machine has memory for.
+      batch_sizes: allowed ones, instead of those of the model's warm-up that the machine has memory for.
 
     Raises:
       ValueError: no batch sizes are known, or the machine is too small for the model.
@@ -78,6 +78,7 @@ def _plan(machine: Machine, model: ModelFolder, sizes: tuple[int, ...], asked_fo
     free = (machine.memory - needed) // 2
     a_thread = max(1, _IMAGES_A_THREAD // largest)
     enqueued = min(a_thread * threads, free // (largest * _QUEUED_IMAGE))
+    scarce = enqueued < a_thread * threads
     if enqueued < threads:
         least = needed + 2 * threads * largest * _QUEUED_IMAGE
         raise ValueError(
@@ -95,9 +96,7 @@ def _plan(machine: Machine, model: ModelFolder, sizes: tuple[int, ...], asked_fo
         "client splits its own.",
         "batch_timeout_micros": "Once a thread is free, wait 5 ms for more images: a tenth of what one image "
         "takes by itself.",
-        "max_enqueued_batches": _queue_reason(
-            machine, model, largest, threads, enqueued < a_thread * threads
-        ),
+        "max_enqueued_batches": _queue_reason(machine, model, largest, threads, scarce),
         "num_batch_threads": f"One a core ({threads}).",
         "allowed_batch_sizes": f"Sizes, {source}; a batch is filled up to the next one.{missing}",
     }
@@ -122,8 +121,8 @@ def _loaded(model: ModelFolder) -> int:
 def _queue_reason(machine: Machine, model: ModelFolder, largest: int, threads: int, scarce: bool) -> str:
     if not scarce:
         return (
-            f"{_IMAGES_A_THREAD} images a thread: at 30 ms an image, the last one waits 4 s. What comes beyond "
-            "is refused at once (UNAVAILABLE). Memory would allow more."
+            f"{_IMAGES_A_THREAD} images a thread: at 30 ms an image, the last one waits 4 s. What comes "
+            "beyond is refused at once (UNAVAILABLE). Memory would allow more."
         )
     return (
         f"What memory allows: of {machine.memory / GIB:.3g} GiB, 1 for the process, {_VERSIONS_IN_MEMORY} x "

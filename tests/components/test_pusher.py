@@ -20,6 +20,7 @@ def _push(
     canary: bool = False,
     force: bool = False,
     keep: int = 0,
+    alone: bool = False,
     serving: pathlib.Path | None = None,
 ) -> standard_artifacts.PushedModel:
     model, blessing = standard_artifacts.Model(), standard_artifacts.ModelBlessing()
@@ -42,6 +43,7 @@ def _push(
             executor.CANARY: int(canary),
             executor.FORCE: int(force),
             executor.KEEP: keep,
+            executor.ALONE: int(alone),
         },
     )
     return pushed
@@ -62,7 +64,10 @@ def test_a_model_that_is_not_blessed_leaves_the_serving_folder_alone(tmp_path: p
     assert not list(tmp_path.glob("serving/*"))
 
 
-def test_a_version_never_shows_while_it_is_copied(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch):
+@pytest.mark.parametrize("alone", [True, False])
+def test_a_version_never_shows_while_it_is_copied(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, alone: bool
+):
     def copy_and_die(source: str, target: str, **_: object) -> None:
         pathlib.Path(target).mkdir(parents=True)
         raise KeyboardInterrupt  # as a kill in the middle of the copy
@@ -77,9 +82,10 @@ def test_a_version_never_shows_while_it_is_copied(tmp_path: pathlib.Path, monkey
     left, version = sorted((tmp_path / "serving").iterdir())
     assert version.name.isdecimal()
     assert left.is_dir(), "it may be another push that is under way"
-    later = time.time() + 2 * 3600
-    monkeypatch.setattr(moving.time, "time", lambda: later)
-    _push(tmp_path, blessed=True, graph=b"another")
+    if not alone:
+        later = time.time() + 2 * 3600
+        monkeypatch.setattr(moving.time, "time", lambda: later)
+    _push(tmp_path, blessed=True, graph=b"another", alone=alone)
     assert not left.exists(), "what the killed push left is cleaned up"
 
 

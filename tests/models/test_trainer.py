@@ -168,9 +168,13 @@ def test_without_a_model_in_service_the_start_is_cold(exported, tmp_path, eagerl
     assert list(history_of(tmp_path)["starts"]) == ["cold"]
 
 
-def test_a_model_that_cannot_be_begun_with_is_named_with_the_reason(exported, tmp_path, eagerly, capsys):
+@pytest.mark.parametrize("start", ["warm", "best"])
+def test_a_model_that_cannot_be_begun_with_is_named_with_the_reason(
+    exported, tmp_path, eagerly, capsys, start
+):
     (tmp_path / "older").mkdir()
-    trainer.run_fn(arguments(tmp_path, QUICK.replace(epochs=1, start="warm"), str(tmp_path / "older")))
+    trainer.run_fn(arguments(tmp_path, QUICK.replace(epochs=1, start=start), str(tmp_path / "older")))
+    assert list(history_of(tmp_path)["starts"]) == ["warm"], "the same training is not done twice"
     assert "cold start: the model in service cannot be begun with" in history_of(tmp_path)["starts"]["warm"]
     assert "older version" in capsys.readouterr().err
 
@@ -223,9 +227,7 @@ def test_a_killed_training_is_gone_on_with_by_a_run_that_has_its_inputs_elsewher
     assert not list((tmp_path / "checkpoints").iterdir())
 
 
-@pytest.mark.parametrize("change", ["code_version", "decode"])
-def test_a_killed_training_is_not_gone_on_with_by_another_one(exported, tmp_path, eagerly, found, change):
-    run_and_kill(begun(tmp_path, tmp_path / "run-1"))
-    other = {"code_version": "2", "decode": DecodeConfig(max_tokens=3).to_json()}[change]
-    trainer.run_fn(begun(tmp_path, tmp_path / "run-2", **{change: other}))
+def test_a_killed_training_is_not_gone_on_with_by_other_code(exported, tmp_path, eagerly, found):
+    run_and_kill(begun(tmp_path, tmp_path / "run-1", code_version="1"))
+    trainer.run_fn(begun(tmp_path, tmp_path / "run-2", code_version="2"))
     assert found == [0, 0]

@@ -1,12 +1,13 @@
 """`captioner gc`, as a person uses it."""
 
+import datetime
 import os
 import pathlib
 import time
 
 import pytest
 
-from pipeline import cli, run_pipeline
+from pipeline import cli, releases, run_pipeline, runs
 from pipeline.commands import gc
 from pipeline.paths import Paths
 from tests.pipeline.retention.conftest import Root
@@ -62,6 +63,32 @@ def test_what_is_in_service_is_untouched(root: Root):
     before = served(root)
     assert cli.main(["gc", "--root", root.paths.root, "--keep-runs", "1"]) == 0
     assert served(root) == before
+
+
+def test_old_versions_go_where_that_is_asked_for(root: Root, capsys: pytest.CaptureFixture[str]):
+    made = [root.run(data=str(i), version=100 + i) for i in range(4)]
+    root.push(50, root.paths.rolled_back)
+    root.push(60, root.paths.rolled_back)
+    command = ["gc", "--root", root.paths.root, "--keep-versions", "1", "--keep-runs", "1"]
+    assert cli.main([*command, "--dry-run"]) == 0
+    assert "Versions would go, and what only they keep: 50, 100, 101, 102" in capsys.readouterr().out
+    assert releases.read(root.paths).all == [103, 102, 101, 100, 60, 50]
+    assert cli.main(command) == 0
+    assert releases.read(root.paths).all == [103, 60]
+    assert root.names() == [made[3].name], "and the runs that they came from"
+    assert cli.main(command) == 0
+    assert "No version is to go." in capsys.readouterr().out
+
+
+def test_what_a_killed_run_had_pushed_keeps_that_run(root: Root):
+    """It was killed before the push was recorded."""
+    pushed = root.run(data="a", state=runs.FAILED)
+    moment = datetime.datetime.strptime(pushed.name, "%Y%m%d-%H%M%S") + datetime.timedelta(minutes=5)
+    root.push(int(moment.timestamp()))
+    newer = [root.run(data=data) for data in ("b", "c")]
+    assert cli.main(["gc", "--root", root.paths.root, "--keep-runs", "1"]) == 0
+    assert root.names() == [pushed.name, newer[-1].name]
+    assert set(pushed.executions) <= root.executions()
 
 
 def test_a_run_that_is_under_way_is_not_disturbed(root: Root, capsys: pytest.CaptureFixture[str]):

@@ -181,13 +181,23 @@ class TestRemovingOldVersions:
         put(paths.serving, 1, 2, 3, 4)
         assert self._removed(paths, 2) == [1, 2]
         assert releases.read(paths).all == [4, 3]
-        assert told(paths, 1)[-1][::2] == (REMOVED, "push.keep_versions=2")
+        assert told(paths, 1)[-1][::2] == (REMOVED, "beyond the newest 2")
         assert not pathlib.Path(paths.removing).exists()
 
     def test_stable_and_canary_and_rolled_back_and_the_baseline_stay(self, paths: Paths) -> None:
         put(paths.serving, 0)
         assert self._removed(paths, 1, spared=(1,)) == [0, 4]
         assert releases.read(paths).all == [5, 3, 2, 1]
+
+    def test_rolled_back_ones_go_where_that_is_asked_for(self, tmp_path: pathlib.Path) -> None:
+        paths = Paths(str(tmp_path))
+        put(paths.serving, 9)
+        put(paths.rolled_back, 3, 5, 7)
+        assert releases.old(paths, 1) == []
+        assert releases.old(paths, 1, spared=(3,), rolled_back=True) == [5]
+        with releases.changing(paths):
+            assert releases.remove_old(paths, 2, rolled_back=True) == [3]
+        assert releases.read(paths).all == [9, 7, 5]
 
     def test_a_version_goes_in_one_step(self, paths: Paths, monkeypatch: pytest.MonkeyPatch) -> None:
         whole = []
