@@ -130,6 +130,15 @@ class KubeflowConfig:
         for claim, path in self.volumes.items():
             require(path.startswith("/"), f"the volume {claim} needs an absolute path; got {path!r}")
 
+    def unmounted(self, *places: str) -> list[str]:
+        """Returns those of `places`, folders or URIs, that lie on none of the volumes."""
+        mounts = [path.rstrip("/") for path in self.volumes.values()]
+        return [
+            place
+            for place in places
+            if place and "://" not in place and not any(f"{place}/".startswith(f"{path}/") for path in mounts)
+        ]
+
     @classmethod
     def read(cls, path: str | pathlib.Path) -> Self:
         """Reads a YAML file.

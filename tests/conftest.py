@@ -25,7 +25,10 @@ _E2E: Final = "tests/e2e/"
 _OWN_RUN: Final = "tests/e2e/test_kill.py"
 # What takes minutes comes first, else one process is left with it when the other has nothing to do any more.
 _LONG: Final = (_E2E, "tests/kubeflow/test_compiled_run.py", "tests/beam/")
-_DATA = pathlib.Path(__file__).parents[2] / "shared" / "data"
+# The folder of real data, which may be absent: tests of it are skipped then.
+DATA: Final = pathlib.Path(
+    os.environ.get("CAPTION_DATA", pathlib.Path(__file__).parents[2] / "shared" / "data")
+)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -73,10 +76,9 @@ def without_java() -> Iterator[None]:
 @pytest.fixture(scope="session")
 def real_data() -> pathlib.Path:
     """The folder of real data: CAPTION_DATA, else `shared/data` beside the checkout."""
-    folder = pathlib.Path(os.environ.get("CAPTION_DATA", _DATA))
-    if not folder.is_dir():
-        pytest.skip(f"no real data in {folder} (set CAPTION_DATA)")
-    return folder
+    if not DATA.is_dir():
+        pytest.skip(f"no real data in {DATA} (set CAPTION_DATA)")
+    return DATA
 
 
 @pytest.fixture(scope="session")

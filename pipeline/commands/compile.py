@@ -68,5 +68,11 @@ def run(args: argparse.Namespace) -> int:
         config, args.image, args.output, cluster, args.data, args.serving, args.root
     )
     print(f"Written: {args.output}")
+    for place in cluster.unmounted(args.data, args.root, args.serving):
+        print(
+            f"In a cluster no task will see {place}: no volume is mounted there. Name one in --cluster FILE, "
+            "such as 'volumes: {captioner: /mnt/captioner}'; see kubeflow/README.md",
+            file=sys.stderr,
+        )
     print(f"On this machine: captioner run --kubeflow-local {args.output} --data ... --root ...")
     return 0

@@ -41,7 +41,7 @@ def run(args: argparse.Namespace) -> int:
             _row(name, importlib.metadata.version(name))
         except importlib.metadata.PackageNotFoundError:
             missing.append(name)
-            _row(name, "MISSING: run scripts/bootstrap.sh (or make demo)")
+            _row(name, "MISSING: run 'make env'")
     _row("devices", _devices())
     _row("processors, memory", f"{os.cpu_count()}, {_memory_gib():.1f} GiB")
     _row("free disk here", f"{shutil.disk_usage('.').free / 1e9:.0f} GB")

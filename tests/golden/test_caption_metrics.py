@@ -1,7 +1,6 @@
 """The metric test set of coco-caption and the figures published with it."""
 
 import json
-import os
 import pathlib
 import shutil
 import subprocess
@@ -15,8 +14,8 @@ from models.metrics.cider_d import cider_d
 from models.metrics.rouge_l import rouge_l
 from models.metrics.scores import score_captions
 from models.metrics.tokenizer import tokenize
+from tests.conftest import DATA
 
-DATA = pathlib.Path(os.environ.get("CAPTION_DATA", pathlib.Path(__file__).parents[3] / "shared" / "data"))
 COCO = DATA / "coco_caption" / "fakecap_tokenized.json"
 RAW_CAPTIONS = DATA / "coco_caption" / "captions_val2014_fakecap_results.json"
 FLICKR = DATA / "flickr8k" / "Flickr8k.token.txt"

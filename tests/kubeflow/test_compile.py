@@ -276,6 +276,22 @@ def test_a_default_too_few_or_too_many_is_a_mistake(spec: pipeline_spec_pb2.Pipe
         kubeflow_spec.set_defaults(spec, {"train": "{}"})
 
 
+def test_the_command_names_places_that_no_task_will_see(
+    tmp_path: pathlib.Path, capsys: pytest.CaptureFixture
+):
+    (tmp_path / "cluster.yaml").write_text(CLUSTER, encoding="utf-8")
+    common = ["compile", "--config", "demo", "--image", "a/b:1", "--output", str(tmp_path / "pipeline.yaml")]
+    assert cli.main(common) == 0
+    said = capsys.readouterr().err
+    assert "no task will see /mnt/captioner/data: no volume is mounted there" in said
+    assert "no task will see /mnt/captioner: " in said
+    cluster = ["--cluster", str(tmp_path / "cluster.yaml"), "--serving", "gs://bucket/served"]
+    assert cli.main([*common, *cluster]) == 0
+    assert "no task will see" not in capsys.readouterr().err
+    assert cli.main([*common, *cluster, "--data", "/mnt/captioner2/data"]) == 0
+    assert "no task will see /mnt/captioner2/data: " in capsys.readouterr().err
+
+
 def test_the_command_says_what_it_needs(tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]):
     common = ["compile", "--config", "demo", "--image", "a/b:1", "--output"]
     assert cli.main([*common, str(tmp_path / "pipeline.json")]) == 1

@@ -1,6 +1,5 @@
 """The image encoder: bytes to features, the same wherever it is embedded."""
 
-import os
 import pathlib
 import shutil
 import subprocess
@@ -15,9 +14,9 @@ import tensorflow as tf
 
 from models import encoder_weights, image_encoder, inception
 from models.config import EncoderConfig
+from tests.conftest import DATA
 
 CONFIG = EncoderConfig(weights="random", layer="mixed0", pooling="grid", grid_size=4, seed=3)
-DATA = pathlib.Path(os.environ.get("CAPTION_DATA", pathlib.Path(__file__).parents[2] / "../shared/data"))
 WEIGHTS = DATA / "inception_v3" / "inception_v3_2015-12-05_partial_notop_f16.weights.h5"
 
 

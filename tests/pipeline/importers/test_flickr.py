@@ -2,8 +2,6 @@
 
 import io
 import json
-import os
-import pathlib
 import tarfile
 
 import pytest
@@ -11,8 +9,8 @@ import pytest
 from pipeline.errors import UserError
 from pipeline.importers.flickr import read_flickr8k, read_flickr30k
 from pipeline.importers.records import Reason, split_by_hash
+from tests.conftest import DATA
 
-DATA = pathlib.Path(os.environ.get("CAPTION_DATA", pathlib.Path(__file__).parents[4] / "shared" / "data"))
 TOKENS = "".join(f"{name}.jpg#{k}\tCaption {k} of {name} .\n" for name in "abcd" for k in range(2))
 IMAGES = {f"Flicker8k_Dataset/{name}.jpg": "-" for name in "abcd"}
 LISTS = {
