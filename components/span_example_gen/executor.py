@@ -1,5 +1,6 @@
 """What the SpanExampleGen does: new spans are judged, the accepted ones make the window."""
 
+import dataclasses
 import json
 import os
 from collections.abc import Sequence
@@ -29,20 +30,30 @@ def identify(data_dir: str, records_dir: str) -> str:
 def judge_new(judge: Judge, spans: Sequence[Span]) -> list[records.Record]:
     """Judges those that were not judged yet, the oldest first: each is compared with those before it.
 
+    What is known is read once, so that one new span after years of them costs no more than one after a few. A
+    person's word that comes in meanwhile holds from the next call on.
+
     Returns the new records.
     """
-    made = []
-    for number, span in enumerate(spans):
-        *before, this = records.read(judge.records_dir, spans[: number + 1])
-        if this.record is not None:
-            continue
-        logging.info("%s is new, and is judged.", span.name)
-        record = judge.judge(span, [each for each in before if each.state == records.ACCEPTED])
-        logging.info("%s is %s.", span.name, record.state)
-        for sentence in record.warnings:
-            logging.warning("%s: %s", span.name, sentence)
-        made.append(record)
+    made: list[records.Record] = []
+    accepted: list[records.Judgement] = []
+    for known in records.read(judge.records_dir, spans):
+        if known.record is None:
+            record = _judge(judge, known.span, accepted)
+            made.append(record)
+            known = dataclasses.replace(known, record=record)
+        if known.state == records.ACCEPTED:
+            accepted.append(known)
     return made
+
+
+def _judge(judge: Judge, span: Span, accepted: Sequence[records.Judgement]) -> records.Record:
+    logging.info("%s is new, and is judged.", span.name)
+    record = judge.judge(span, list(accepted))
+    logging.info("%s is %s.", span.name, record.state)
+    for sentence in record.warnings:
+        logging.warning("%s: %s", span.name, sentence)
+    return record
 
 
 def generate(

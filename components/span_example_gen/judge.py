@@ -8,7 +8,7 @@ from tensorflow_metadata.proto.v0 import schema_pb2
 
 from components.drift import compare
 from components.drift import statistics as drift_statistics
-from components.drift.features import FEATURE_MEAN
+from components.drift.features import FEATURE_MEAN, UNKNOWN_SHARE
 from components.span_example_gen import inspection, records
 from components.span_example_gen.checks import captions, drift, files, pictures
 from components.span_example_gen.checks import schema as schema_check
@@ -73,18 +73,33 @@ class Judge:
         return record
 
     def _compare(self, findings: inspection.Findings, earlier: Sequence[Judgement]) -> list[compare.Drift]:
-        """Compares with the window as it was before this span, which is what was learned from last."""
+        """Compares with the window as it was before this span, which is what was learned from last.
+
+        What depends on the model is compared with spans that were judged by one alike, and with no others: a
+        vocabulary that has grown knows more words of the same captions.
+        """
         parts = []
         for each in earlier[-self.config.window :]:  # all of them for 0
             part = inspection.statistics_of(inspection.folder(self.records_dir, each.span))
-            if self.model is None or each.record is None or each.record.encoder != self.model.encoder:
-                part = drift_statistics.without(part, FEATURE_MEAN)  # another encoder's
+            for feature in self._not_comparable(each.record):
+                part = drift_statistics.without(part, feature)
             parts.append(part)
         if not parts:
             return []
         return compare.measure(
             drift_statistics.merge(parts), findings.statistics, self.config.drift_threshold
         )
+
+    def _not_comparable(self, record: Record | None) -> list[str]:
+        """Features that mean something else now than they did when a span was judged."""
+        if self.model is None or record is None:
+            return [FEATURE_MEAN, UNKNOWN_SHARE]
+        features = []
+        if record.encoder != self.model.encoder:
+            features.append(FEATURE_MEAN)
+        if record.vocabulary_digest != self.model.vocabulary_digest:
+            features.append(UNKNOWN_SHARE)
+        return features
 
     def _record(
         self,
@@ -106,6 +121,7 @@ class Judge:
             checked_at=records.now(),
             model=self.model.name if self.model else "",
             encoder=self.model.encoder if self.model else "",
+            vocabulary_digest=self.model.vocabulary_digest if self.model else "",
             measured={name: value for each in found for name, value in each.measured.items()},
             drift=tuple(dataclasses.asdict(each) | {"drifted": each.drifted} for each in compared),
         )

@@ -85,9 +85,8 @@ class ReadShard(beam.DoFn):
             for record in tf.data.TFRecordDataset(shard.path, "GZIP").as_numpy_iterator():
                 number += 1
                 yield from self._read(record, split, tally)
-        except (
-            tf.errors.DataLossError
-        ) as error:  # of the file; any other is the machine's, and is tried again
+        except tf.errors.DataLossError as error:
+            # The file's fault; any other error of TensorFlow is the machine's, and is tried again.
             yield _broken(f"{name} is torn: {number} records can be read, then {_first_line(error)}")
         except (DecodeError, _Foreign) as error:
             yield _broken(f"record {number} of {name} is not what importers write: {_first_line(error)}")

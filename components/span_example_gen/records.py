@@ -38,6 +38,8 @@ class Record:
       checked_at: when it was judged, UTC.
       model: version in service that was asked; empty without one.
       encoder: fingerprint of that model's image encoder.
+      vocabulary_digest: of the words that the model knows; empty without one, and in records of versions
+        that did not note it.
       measured: figures behind the sentences, by name.
       drift: features compared with the window: `feature`, `distance`, `threshold`, `drifted`.
     """
@@ -52,6 +54,7 @@ class Record:
     checked_at: str = ""
     model: str = ""
     encoder: str = ""
+    vocabulary_digest: str = ""
     measured: dict[str, float] = dataclasses.field(default_factory=dict)
     drift: tuple[dict[str, Any], ...] = ()
 

@@ -1,10 +1,13 @@
 """From run to run: a span is judged once, and a run that was killed leaves nothing half."""
 
+import collections
 import gzip
 import json
 import pathlib
+from collections.abc import Sequence
 
 import pytest
+from tfx.dsl.io import fileio
 
 from components.span_example_gen import executor, judge, records, spans
 from tests.components.span_example_gen.conftest import Place, pictures, write_span
@@ -25,6 +28,63 @@ def test_a_span_is_judged_once(place: Place, monkeypatch: pytest.MonkeyPatch) ->
 
     monkeypatch.setattr(judge.Judge, "judge", judged_again)
     assert place.run(planned) == once
+
+
+class StubJudge:
+    """Refuses the spans named, accepts all others, and notes what each was compared with."""
+
+    def __init__(self, records_dir: pathlib.Path, refused: Sequence[int] = ()):
+        self.records_dir = str(records_dir)
+        self.compared: dict[int, list[int]] = {}
+        self._refused = refused
+
+    def judge(self, span: spans.Span, accepted: Sequence[records.Judgement]) -> records.Record:
+        assert all(each.record is not None for each in accepted)
+        self.compared[span.number] = [each.span.number for each in accepted]
+        state = records.REFUSED if span.number in self._refused else records.ACCEPTED
+        record = records.Record(span.number, span.digest, state)
+        records.write(self.records_dir, span, record)
+        return record
+
+
+def empty_spans(place: Place, numbers: Sequence[int]) -> list[spans.Span]:
+    for number in numbers:
+        (place.data / f"span-{number:04}").mkdir(parents=True)
+    return spans.find(str(place.data))
+
+
+def test_what_is_known_of_a_span_is_read_once_however_many_are_new(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known = empty_spans(place, range(1, 31))
+    executor.judge_new(StubJudge(place.records), known)
+    for span in known:
+        records.write_word(str(place.records), span, records.ACCEPTED, "I have looked at it")
+    found = empty_spans(place, [31, 32])
+    opened: collections.Counter[str] = collections.Counter()
+    open_file = fileio.open
+
+    def count(path: str, mode: str = "r"):
+        if mode == "r":
+            opened[path.removeprefix(f"{place.records}/")] += 1
+        return open_file(path, mode)
+
+    monkeypatch.setattr(fileio, "open", count)
+    executor.judge_new(StubJudge(place.records), found)
+    assert set(opened.values()) == {1}
+    assert opened.keys() == {f"{each.name}{file}" for each in known for file in (".json", "/word.json")}
+
+
+def test_a_span_is_compared_with_the_accepted_ones_before_it_new_or_known(place: Place) -> None:
+    known = empty_spans(place, [1, 2, 3])
+    executor.judge_new(StubJudge(place.records, refused=[2, 3]), known)
+    records.write_word(str(place.records), known[2], records.ACCEPTED, "it is good all the same")
+    judge_ = StubJudge(place.records, refused=[5])
+    found = empty_spans(place, [4, 5, 6, 7])
+    records.write_word(str(place.records), found[5], records.REFUSED, "the licence has run out")
+    made = executor.judge_new(judge_, found)
+    assert [each.span for each in made] == [4, 5, 6, 7]
+    assert judge_.compared == {4: [1, 3], 5: [1, 3, 4], 6: [1, 3, 4], 7: [1, 3, 4]}
 
 
 def test_only_the_spans_of_the_plan_are_looked_at(place: Place) -> None:
