@@ -16,8 +16,6 @@ import rich.text
 from serving import errors
 from serving.client import Captions
 
-FORMATS: Final = ("table", "jsonl", "captions")
-
 # What the last line calls the failures of a class.
 _REASONS: Final = {
     errors.NoSuchFile: "could not be read",
@@ -35,7 +33,7 @@ class Output:
         """Finds out what is a terminal.
 
         Args:
-          format: one of FORMATS.
+          format: `table`, `jsonl` or `captions`.
           shown: captions of a photo that are shown; JSON has all.
           names: of all photos that will come.
           calls: how many requests they need; progress is shown for more than one.

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from models.features import MODEL_NAME
+from serving import logs
 from serving.precision import PRECISIONS
 
 DEFAULT_PORT: Final = 8500
@@ -59,11 +60,6 @@ class ServerOptions:
     def listens_wider(self) -> bool:
         """Whether other machines can reach it."""
         return self.host not in _LOOPBACK
-
-    @property
-    def has_tls(self) -> bool:
-        """Whether connections are encrypted."""
-        return bool(self.tls_cert or self.ssl_config_file)
 
 
 def _sizes(text: str) -> tuple[int, ...]:
@@ -281,7 +277,7 @@ def check(options: ServerOptions) -> None:
             f"{options.model_dir!r}"
         )
     _check_choice("--precision", options.precision, PRECISIONS)
-    _check_choice("--log-format", options.log_format, ("text", "json"))
+    _check_choice("--log-format", options.log_format, logs.FORMATS)
     if bool(options.tls_cert) != bool(options.tls_key):
         raise ValueError("--tls-cert and --tls-key belong together; only one is given")
     if options.tls_client_ca and not options.tls_cert:
