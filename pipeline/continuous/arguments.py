@@ -22,7 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         choices=(ONCE, SKIP),
         default=when.missed,
         help="times of --cron that passed while the machine was off or busy: made up once, however many, or "
-        "skipped (default: %(default)s)",
+        "skipped (default: %(default)s). A time has passed when it is 2 minutes, and twice --poll, ago",
     )
     group.add_argument("--on-new-span", action="store_true", help="start a run for new spans in --data")
     group.add_argument(
@@ -51,8 +51,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=int,
         default=retry.most,
         metavar="N",
-        help="make a failed run again so often by itself (default: %(default)s), after 5 minutes, then twice "
-        "as long each time, at most 6 hours; then it waits for what makes the next one due",
+        help="make a failed run, or judgement of new spans, again so often by itself (default: %(default)s), "
+        "after 5 minutes, then twice as long each time, at most 6 hours; then it waits for what makes the "
+        "next run due",
     )
     group.add_argument(
         "--notify-command",
@@ -73,7 +74,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help=f"of which endings to tell, of {' '.join(STATES)} (default: '%(default)s')",
     )
     group = parser.add_argument_group("local schedule: how it runs")
-    group.add_argument("--once", action="store_true", help="look once, run if it is due, and end")
+    group.add_argument(
+        "--once",
+        action="store_true",
+        help="look once, run if it is due, and end, with status 1 if that failed: "
+        "for a timer of your own, whose times fit those of --cron only with --missed once, the default",
+    )
     group.add_argument(
         "--systemd", action="store_true", help="print a unit file that keeps this schedule running, and end"
     )

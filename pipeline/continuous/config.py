@@ -25,7 +25,7 @@ class TriggerConfig(Config):
       cron: five fields (`pipeline.cron`); empty: no times.
       timezone: that `cron` is read in, as `Europe/Berlin`; empty: the machine's.
       missed: a time that passed while nobody could run is made up `once`, however many passed, or
-        it is let go: `skip`.
+        it is let go: `skip`. It has passed when it is 2 minutes, and two `poll_s`, old.
       on_new_span: start for spans that were not tried yet, and when a person has accepted or refused one that
         was.
       min_new_spans, min_new_images: so many of them must be there, with so many images together.
@@ -57,6 +57,9 @@ class TriggerConfig(Config):
 @dataclasses.dataclass(frozen=True)
 class RetryConfig(Config):
     """What happens after a run that failed. One that the gate refused has not failed.
+
+    The same is for a judgement of new spans before a run; and somebody who could not be told of an ending is
+    told after the same waits, for a day.
 
     Attributes:
       most: so often in a row a failed run is made again by itself; then only a trigger makes the next.

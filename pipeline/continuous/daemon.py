@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from pipeline import locks
-from pipeline.continuous import child, notify, transitions, triggers
+from pipeline.continuous import child, notify, systemd, transitions, triggers
 from pipeline.continuous import spans as spans_
 from pipeline.continuous.options import Options as Options
 from pipeline.continuous.options import check
@@ -33,7 +33,7 @@ def run(options: Options) -> int:
     A run that is under way when the scheduler is stopped is stopped with it, and made again by the next one.
 
     Returns:
-      The exit status: 0.
+      The exit status: 0; 1 if it was to look once, and the run or the judgement of new spans failed.
 
     Raises:
       UserError: there is no trigger, an option is wrong, or another scheduler follows the root's schedule.
@@ -53,11 +53,11 @@ def run(options: Options) -> int:
         )
         _say(f"Schedule: {schedule.path}" + (". It is paused." if state.paused else ""))
         scheduler = Scheduler(options, _world(options, stop))
-        if options.once:
-            scheduler.look()
-        else:
+        if not options.once:
             scheduler.follow()
-    return 0
+            return 0
+        scheduler.once()
+        return int(scheduler.failed)
 
 
 def asked(options: Options) -> Asked:
@@ -108,7 +108,8 @@ def list_lines(root: str) -> list[str]:
         *known["sentences"],
     ]
     if state.running:
-        lines.append(f"A run was begun {triggers.local(state.running.started)}: {state.running.why}")
+        what = f"A {state.running.what} was begun"
+        lines.append(f"{what} {triggers.local(state.running.started)}: {state.running.why}")
     lines += [f"Tells {whom}." for whom in state.asked.notify]
     for ending in state.endings[-5:]:
         first = ending.sentences[0].splitlines()[0] if ending.sentences else ""
@@ -129,7 +130,7 @@ def pause(root: str, reason: str = "") -> str:
     state = Schedule(root).change(
         lambda state: state if state.paused else state.replace(paused=now, reason=reason)
     )
-    under_way = " The run that is under way goes on." if state.running else ""
+    under_way = f" The {state.running.what} that is under way goes on." if state.running else ""
     return f"Paused since {triggers.local(state.paused or now)}.{under_way}"
 
 
@@ -153,6 +154,8 @@ def resume(root: str) -> str:
 def delete(root: str) -> str:
     """Removes the schedule. A scheduler that follows it ends by itself, after the run that it has under way.
 
+    What starts that scheduler after a reboot makes the schedule again: the answer says how to end that.
+
     Returns:
       What was done, in a sentence.
 
@@ -162,7 +165,11 @@ def delete(root: str) -> str:
     schedule = Schedule(root)
     schedule.delete()
     follows = " Its scheduler ends by itself." if locks.held(schedule.scheduler_lock) else ""
-    return f"The schedule in {schedule.root} is deleted; runs and models stay.{follows}"
+    disable = f"systemctl --user disable {systemd.name(root)}"
+    return (
+        f"The schedule in {schedule.root} is deleted; runs and models stay.{follows}\n"
+        f"If systemd starts its scheduler, it comes back with the next reboot, unless you also: {disable}"
+    )
 
 
 def _world(options: Options, stop: threading.Event) -> World:

@@ -1,4 +1,4 @@
-"""How a run ended, from what it left behind: its record, its exit status and what it printed."""
+"""How a run or a judgement ended, from what it left behind: records, its exit status, what it printed."""
 
 import datetime
 import pathlib
@@ -9,8 +9,10 @@ from typing import Final
 
 from pipeline import locks, runs
 from pipeline.continuous.config import INTERRUPTED
-from pipeline.continuous.spans import Span
-from pipeline.continuous.state import Ending, Running, State
+from pipeline.continuous.spans import NEW, Span
+from pipeline.continuous.spans import REFUSED as REFUSED_SPAN
+from pipeline.continuous.state import JUDGEMENT, Ending, Running, State
+from pipeline.continuous.triggers import describe
 from pipeline.paths import Paths
 
 REACHED_ITS_END: Final = (runs.PUSHED, runs.REFUSED, runs.UNCHANGED)
@@ -55,7 +57,8 @@ def read(
     elif stopped:
         how, sentences = INTERRUPTED, ["The scheduler was stopped, and the run with it."]
     else:
-        how, sentences = runs.FAILED, [_what_failed(run, running, status)]
+        error = run.error if run else ""
+        how, sentences = runs.FAILED, [error or _cut_short("The run", running, status)]
     page = pathlib.Path(paths.report(run.id, _PAGE)) if run else None
     return Ending(
         state=how,
@@ -69,6 +72,39 @@ def read(
         version=run.pushed if run else "",
         spans=tuple(_told(span) for span in spans if state.tried.get(span.digest) != span.state),
     )
+
+
+def judgement(
+    state: State, status: int | None, stopped: bool, spans: Sequence[Span] | None, now: datetime.datetime
+) -> tuple[Ending, ...]:
+    """Returns what somebody should know of a judgement before a run: what was refused, and that it failed.
+
+    The arguments are those of `read`; `spans` is None if the data folder cannot be read.
+
+    Raises:
+      ValueError: none was begun.
+    """
+    running = state.running
+    if running is None or running.what != JUDGEMENT:
+        raise ValueError("expected a state with a judgement under way")
+    meant = [span for span in spans or () if span.digest in running.spans]
+    refused = [span for span in meant if span.judged == REFUSED_SPAN]
+    left = [span for span in meant if span.judged == NEW]
+
+    def ending(how: str, sentence: str, spans: Sequence[Span] = ()) -> Ending:
+        told = tuple(_told(span) for span in spans)
+        times = (running.started, now)
+        return Ending(how, running.why, *times, (sentence,), log=running.log, spans=told, what=JUDGEMENT)
+
+    found = []
+    if refused:
+        verb, it = ("was", "it") if len(refused) == 1 else ("were", "them")
+        sentence = f"{describe(refused)} {verb} refused when judged before a run: no run starts for {it}."
+        found.append(ending(runs.REFUSED, sentence, refused))
+    if status != 0 and not stopped and (left or spans is None):
+        what = f"The judgement of {describe(left).lower() if left else 'new spans'}"
+        found.append(ending(runs.FAILED, _cut_short(what, running, status)))
+    return tuple(found)
 
 
 def _record(paths: Paths, running: Running) -> runs.Run | None:
@@ -89,16 +125,14 @@ def _verdict(run: runs.Run, paths: Paths) -> list[str]:
     return runs.last_lines(run, verdict) if verdict else []
 
 
-def _what_failed(run: runs.Run | None, running: Running, status: int | None) -> str:
-    if run and run.error:
-        return run.error
+def _cut_short(what: str, running: Running, status: int | None) -> str:
     if status is not None and status < 0:
         hint = "; was there enough memory?" if -status == signal.SIGKILL else ""
-        return f"The run was killed by signal {-status} ({signal.Signals(-status).name}){hint}"
+        return f"{what} was killed by signal {-status} ({signal.Signals(-status).name}){hint}"
     if status is None:
-        return "The run was cut off: the machine went off, or the scheduler was killed"
+        return f"{what} was cut off: the machine went off, or the scheduler was killed"
     said = _last_line(pathlib.Path(running.log))
-    return f"The run ended with status {status}" + (f": {said}" if said else "")
+    return f"{what} ended with status {status}" + (f": {said}" if said else "")
 
 
 def _last_line(log: pathlib.Path) -> str:

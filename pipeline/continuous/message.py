@@ -1,27 +1,29 @@
-"""What is told of a run's end: JSON, the same for a command and for a webhook."""
+"""What is told of a run's end, or of spans before one: JSON, the same for a command and for a webhook."""
 
 import socket
 from typing import Any
 
 from pipeline import runs
-from pipeline.continuous import transitions
 from pipeline.continuous.config import INTERRUPTED
-from pipeline.continuous.state import State
+from pipeline.continuous.state import JUDGEMENT, RUN, Asked, Ending
 
 _TITLES = {
-    runs.PUSHED: "a new model was pushed",
-    runs.REFUSED: "the new model was refused",
-    runs.UNCHANGED: "nothing changed",
-    runs.FAILED: "the run failed",
-    INTERRUPTED: "the run was interrupted",
+    (RUN, runs.PUSHED): "a new model was pushed",
+    (RUN, runs.REFUSED): "the new model was refused",
+    (RUN, runs.UNCHANGED): "nothing changed",
+    (RUN, runs.FAILED): "the run failed",
+    (RUN, INTERRUPTED): "the run was interrupted",
+    (JUDGEMENT, runs.REFUSED): "new spans were refused",
+    (JUDGEMENT, runs.FAILED): "new spans could not be judged",
 }
 
 
-def make(state: State, root: str) -> dict[str, Any]:
-    """Returns the message of the last ending in `state`.
+def make(ending: Ending, asked: Asked, root: str) -> dict[str, Any]:
+    """Returns the message of an ending.
 
     Returns:
       `text`: all of it for people, in a few lines; chat programs show a webhook's `text`.
+      `about`: `run`, or `judgement` of new spans before one: then `state` is `refused` or `failed`.
       `state`: `pushed`, `refused`, `unchanged`, `failed` or `interrupted`.
       `why`: the run was due.
       `sentences`: the verdict, or what went wrong.
@@ -33,19 +35,18 @@ def make(state: State, root: str) -> dict[str, Any]:
       `started`, `ended`: ISO 8601, UTC.
       `config`, `data`, `root`, `host`: what and where.
     """
-    ending = state.endings[-1]
-    following = transitions.what_next(state)
     host = socket.gethostname()
-    lines = [f"captioner on {host}, {root}: {_TITLES[ending.state]}", *ending.sentences]
+    lines = [f"captioner on {host}, {root}: {_TITLES[ending.what, ending.state]}", *ending.sentences]
     lines += [_of_span(span) for span in ending.spans if span["state"] == "refused" or span["warnings"]]
-    lines += [line for line in (following, f"Report: {ending.report}" if ending.report else "") if line]
+    lines += [line for line in (ending.next, f"Report: {ending.report}" if ending.report else "") if line]
     return {
         "text": "\n".join(lines),
+        "about": ending.what,
         "state": ending.state,
         "why": ending.why,
         "sentences": list(ending.sentences),
-        "next": following,
-        "failures": state.failures,
+        "next": ending.next,
+        "failures": ending.failures,
         "spans": list(ending.spans),
         "version": ending.version,
         "run": ending.run,
@@ -53,8 +54,8 @@ def make(state: State, root: str) -> dict[str, Any]:
         "log": ending.log,
         "started": ending.started.isoformat(),
         "ended": ending.ended.isoformat(),
-        "config": state.asked.config,
-        "data": state.asked.data,
+        "config": asked.config,
+        "data": asked.data,
         "root": root,
         "host": host,
     }

@@ -8,34 +8,46 @@ import shutil
 import signal
 import subprocess
 import urllib.parse
+from collections.abc import Sequence
 from typing import Any, Final
 
 from pipeline import plain_json
 from pipeline.continuous.config import ENV, NotifyConfig, check_url
 
 VERDICT: Final = "CAPTIONER_VERDICT"
+COMMAND: Final = "command"
+WEBHOOK: Final = "webhook"
 _LONGEST_VARIABLE: Final = 100_000  # bytes; Linux takes 131,072
 _SHOWN: Final = 300  # characters of what a command said
 _FIRST_WAIT_S: Final = 1.0  # between attempts to post; then twice as long each time
 _AGAIN: Final = (408, 425, 429, 500, 502, 503, 504)
 
 
-def tell(config: NotifyConfig, message: dict[str, Any]) -> list[str]:
+def tell(config: NotifyConfig, message: dict[str, Any], only: Sequence[str] = ()) -> dict[str, str]:
     """Passes the message on.
 
+    Args:
+      config: whom to tell.
+      message: what.
+      only: ways to tell, of `command` and `webhook`; empty: all that there are.
+
     Returns:
-      What went wrong, in sentences that hold no secret; nothing if all went well.
+      What went wrong, by the way to tell, in sentences that hold no secret; nothing if all went well.
     """
     if message["state"] not in config.on:
-        return []
+        return {}
     text = plain_json.dumps(message)
-    complaints = []
-    for to, name, send in ((config.command, "command", _run), (config.webhook, "webhook", _post)):
+    complaints = {}
+    for to, name, send in ((config.command, COMMAND, _run), (config.webhook, WEBHOOK, _post)):
+        if not to or (only and name not in only):
+            continue
         try:
-            complaints += send(text, message["state"], config) if to else []
+            complaint = send(text, message["state"], config)
         except Exception as error:  # a run must not suffer from whom it tells
             # Only its kind: the text may hold the URL.
-            complaints.append(f"The {name} to notify failed: {type(error).__name__}.")
+            complaint = f"The {name} to notify failed: {type(error).__name__}."
+        if complaint:
+            complaints[name] = complaint
     return complaints
 
 
@@ -58,7 +70,7 @@ def check(config: NotifyConfig) -> None:
         _url(config.webhook)
 
 
-def _run(text: str, state: str, config: NotifyConfig) -> list[str]:
+def _run(text: str, state: str, config: NotifyConfig) -> str:
     """Runs a command with the message on standard input and, unless it is too long, in its environment."""
     environment = os.environ | {"CAPTIONER_STATE": state}
     if len(text.encode()) <= _LONGEST_VARIABLE:
@@ -75,23 +87,22 @@ def _run(text: str, state: str, config: NotifyConfig) -> list[str]:
             errors="replace",
         )
     except (OSError, ValueError) as error:
-        return [f"The command to notify could not be started: {error}."]
+        return f"The command to notify could not be started: {error}."
     try:
         said, _ = process.communicate(text, timeout=config.timeout_s)
     except subprocess.TimeoutExpired:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
         process.communicate()
-        return [f"The command to notify took more than {config.timeout_s:g} seconds and was ended."]
+        return f"The command to notify took more than {config.timeout_s:g} seconds and was ended."
     if process.returncode:
-        return [
-            f"The command to notify ended with status {process.returncode}"
-            + (f": {said.strip()[-_SHOWN:]}" if said.strip() else ".")
-        ]
-    return []
+        return f"The command to notify ended with status {process.returncode}" + (
+            f": {said.strip()[-_SHOWN:]}" if said.strip() else "."
+        )
+    return ""
 
 
-def _post(text: str, state: str, config: NotifyConfig) -> list[str]:
+def _post(text: str, state: str, config: NotifyConfig) -> str:
     """Posts the message; again where another time may help."""
     del state
     import requests
@@ -121,10 +132,10 @@ def _post(text: str, state: str, config: NotifyConfig) -> list[str]:
             )
         except requests.RequestException as error:
             kind = type(error).__name__
-            return [f"{shown} could not be notified in {config.attempts} attempts: {kind}."]
+            return f"{shown} could not be notified in {config.attempts} attempts: {kind}."
     if answer.status_code >= 300:
-        return [f"{shown} refused the notification: HTTP status {answer.status_code}."]
-    return []
+        return f"{shown} refused the notification: HTTP status {answer.status_code}."
+    return ""
 
 
 def _url(webhook: str) -> str:

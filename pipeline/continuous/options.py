@@ -21,7 +21,8 @@ class Options:
       assignments: `part.option=value` texts that override the config.
       triggers, retry, notify: see their classes.
       stop_s: so long a run may take to end when the scheduler is stopped, in seconds; then it is killed.
-      once: look once, run if it is due, and end: for a timer of another program.
+      once: look once, run if it is due, and end: for a timer of another program. That looks too seldom to be
+        on time, so `cron` needs `missed` to be `once`.
     """
 
     config: str

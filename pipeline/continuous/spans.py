@@ -33,6 +33,7 @@ class Span:
       images: to learn from and to judge by; None where there is no manifest to say.
       missing: how many files that its manifest names are not there, or not whole, yet.
       state: `new` (not judged), `accepted` or `refused`; a person's word goes before the judgement.
+      judged: what the judgement alone says, likewise.
       reasons: why it is refused.
       warnings: what its judgement warns of.
       drifted: whether that is drift.
@@ -43,6 +44,7 @@ class Span:
     images: int | None = None
     missing: int = 0
     state: str = NEW
+    judged: str = NEW
     reasons: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     drifted: bool = False
@@ -114,10 +116,13 @@ def _with_judgement(span: Span, records: pathlib.Path, name: str) -> Span:
     record = _of(span, records / f"{name}.json")
     word = _of(span, records / name / "word.json")
     drift = record.get("drift") or ()
+    state = (word or record).get("state", NEW)
+    reasons = (f"a person refused it: {word['reason']}",) if word else tuple(record.get("reasons", ()))
     return dataclasses.replace(
         span,
-        state=(word or record).get("state", NEW),
-        reasons=(f"a person refused it: {word['reason']}",) if word else tuple(record.get("reasons", ())),
+        state=state,
+        judged=record.get("state", NEW),
+        reasons=reasons if state == REFUSED else (),
         warnings=tuple(record.get("warnings", ())),
         drifted=any(feature.get("drifted") for feature in drift),
     )

@@ -18,6 +18,9 @@ from pipeline.errors import UserError
 FORMAT: Final = 1
 KEPT_ENDINGS: Final = 20
 
+RUN: Final = "run"
+JUDGEMENT: Final = "judgement"
+
 Time = datetime.datetime
 
 
@@ -45,14 +48,16 @@ class Asked:
 
 @dataclasses.dataclass(frozen=True)
 class Running:
-    """A run that was begun.
+    """A run that was begun, or a judgement of new spans before one.
 
     Attributes:
       why: it was due.
       started: when.
       log: file of what it prints.
       earlier: the runs that had a report before it.
-      spans: digests of the spans that were there.
+      spans: digests of the spans that were there; of a judgement, of those to be judged.
+      states: of the spans then, by digest: what the run goes by. What is missing was new.
+      what: `run` or `judgement`.
     """
 
     why: str
@@ -60,14 +65,17 @@ class Running:
     log: str
     earlier: tuple[str, ...] = ()
     spans: tuple[str, ...] = ()
+    states: dict[str, str] = dataclasses.field(default_factory=dict)
+    what: str = RUN
 
 
 @dataclasses.dataclass(frozen=True)
 class Ending:
-    """How a run ended.
+    """How a run ended, or a judgement of new spans that somebody should know of.
 
     Attributes:
-      state: `pushed`, `refused`, `unchanged`, `failed` or `interrupted`.
+      state: `pushed`, `refused`, `unchanged`, `failed` or `interrupted`; of a judgement, `refused` (spans
+        were) or `failed`.
       why: it was due.
       started, ended: when.
       sentences: what it says of itself: the verdict, or what went wrong.
@@ -76,7 +84,13 @@ class Ending:
       log: file of what it printed.
       version: folder of the model that it is; empty if none was pushed.
       spans: those judged in it and not before: `span`, `state`, `images`, `reasons`, `warnings`.
-      told: whether those who are to be told were.
+      what: ended: `run` or `judgement`.
+      failures: failed runs in a row, with this one.
+      next: what happens now, in a sentence; empty if nothing in particular.
+      told: whether those who are to be told were, or were given up on.
+      untold: the ways to tell that did not work and are tried again.
+      attempts: to tell that did not reach everyone.
+      tell_at: no further attempt is made earlier.
     """
 
     state: str
@@ -89,7 +103,13 @@ class Ending:
     log: str = ""
     version: str = ""
     spans: tuple[dict[str, Any], ...] = ()
+    what: str = RUN
+    failures: int = 0
+    next: str = ""
     told: bool = False
+    untold: tuple[str, ...] = ()
+    attempts: int = 0
+    tell_at: Time | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -99,15 +119,18 @@ class State:
     Attributes:
       asked: what a person asked for.
       cron_from: times of `cron` up to then are dealt with.
-      tried: spans that a run has come to its end with, or was given up on: their state then, by digest.
-      looked_at: digests of spans that were to be judged before a run, whatever came of it.
+      tried: spans that a run has come to its end with, or was given up on: the state that it went by, by
+        digest. Also those that were refused before a run.
+      looked_at: digests of spans that are judged before a run no more: that was done, or given up on.
       paused: since when; None if it is not.
       reason: why it is paused, if a person said so.
       failures: failed runs in a row.
       not_before: no run starts earlier: the last one failed.
+      judge_failures: failed judgements in a row.
+      judge_not_before: spans are not judged earlier: that failed.
       again: why a run is due whatever the triggers say; empty if none is.
-      running: the run that was begun and has not ended, as far as is known.
-      endings: of the last runs, the newest last.
+      running: the run, or the judgement, that was begun and has not ended, as far as is known.
+      endings: the last ones, the newest last.
     """
 
     asked: Asked
@@ -118,6 +141,8 @@ class State:
     reason: str = ""
     failures: int = 0
     not_before: Time | None = None
+    judge_failures: int = 0
+    judge_not_before: Time | None = None
     again: str = ""
     running: Running | None = None
     endings: tuple[Ending, ...] = ()
@@ -145,9 +170,13 @@ class State:
                 tuple(asked["notify"]),
             ),
             "running": Running(**_tuples(running) | _times(running, "started")) if running else None,
-            "endings": tuple(Ending(**_tuples(e) | _times(e, "started", "ended")) for e in fields["endings"]),
+            "endings": tuple(
+                Ending(**_tuples(ending) | _times(ending, "started", "ended", "tell_at"))
+                for ending in fields["endings"]
+            ),
         }
-        return cls(**fields | known | _times(fields, "cron_from", "paused", "not_before"))
+        times = _times(fields, "cron_from", "paused", "not_before", "judge_not_before")
+        return cls(**fields | known | times)
 
 
 def _plain(value: Any) -> Any:
@@ -163,7 +192,8 @@ def _tuples(fields: dict[str, Any]) -> dict[str, Any]:
 
 
 def _times(fields: dict[str, Any], *names: str) -> dict[str, Time | None]:
-    return {name: Time.fromisoformat(fields[name]) if fields[name] else None for name in names}
+    # An earlier version of this software has written fewer of them.
+    return {name: Time.fromisoformat(fields[name]) if fields.get(name) else None for name in names}
 
 
 class Schedule:

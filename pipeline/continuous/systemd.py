@@ -1,5 +1,6 @@
 """A unit file that keeps the local scheduler running: after a crash, and after the machine was off."""
 
+import hashlib
 import os
 import pathlib
 import re
@@ -26,15 +27,15 @@ def unit(options: Options) -> str:
             "a unit file is read by others, so the webhook's URL does not belong there; give "
             "--notify-webhook env:CAPTIONER_WEBHOOK, and the variable in the file that the unit names"
         )
-    root = pathlib.Path(options.root).resolve()
-    name = f"captioner-{re.sub(r'[^A-Za-z0-9]+', '-', root.name).strip('-') or 'root'}"
-    variables = f"%h/.config/captioner/{name}.env"
+    root, unit_name = pathlib.Path(options.root).resolve(), name(options.root)
+    variables = f"%h/.config/captioner/{unit_name}.env"
     return f"""\
-# systemctl --user has it:  save as ~/.config/systemd/user/{name}.service, then
+# systemctl --user has it:  save as ~/.config/systemd/user/{unit_name}.service, then
 #   systemctl --user daemon-reload
-#   systemctl --user enable --now {name}
+#   systemctl --user enable --now {unit_name}
 #   loginctl enable-linger       so that it runs while you are not logged in
-#   journalctl --user -u {name}  what it says
+#   journalctl --user -u {unit_name}  what it says
+#   systemctl --user disable {unit_name}  when the schedule is deleted, which the next reboot would make again
 [Unit]
 Description=Captioner: retrains in {_literal(str(root))}
 
@@ -52,6 +53,13 @@ TimeoutStopSec={options.stop_s + 60:.0f}
 [Install]
 WantedBy=default.target
 """
+
+
+def name(root: str) -> str:
+    """Returns the name of a root's unit: readable, and different for each root."""
+    path = pathlib.Path(root).resolve()
+    readable = re.sub(r"[^A-Za-z0-9]+", "-", path.name).strip("-") or "root"
+    return f"captioner-{readable}-{hashlib.sha256(os.fsencode(path)).hexdigest()[:6]}"
 
 
 def command(options: Options) -> list[str]:

@@ -69,7 +69,7 @@ def decide(state: State, spans: Sequence[Span], now: datetime.datetime) -> Decis
     if asked.on_new_span:
         answers.append(new_span(asked, state, spans))
     if asked.on_drift:
-        answers.append(drift(state, spans))
+        answers.append(drift(state, spans, now))
     why = next((answer.sentence for answer in answers if answer.due), "")
     at = min((answer.at for answer in answers if answer.at), default=None)
     unjudged = () if why else tuple(digest for answer in answers for digest in answer.unjudged)
@@ -124,17 +124,26 @@ def new_span(asked: TriggerConfig, state: State, spans: Sequence[Span]) -> Answe
     return Answer(True, f"{what}.{waiting}")
 
 
-def drift(state: State, spans: Sequence[Span]) -> Answer:
-    """Whether a span that is to be learned from has drifted, and no run came to its end with it."""
+def drift(state: State, spans: Sequence[Span], now: datetime.datetime) -> Answer:
+    """Whether a span that is to be learned from has drifted, and no run has learned from it."""
     fresh = [span for span in spans if not span.missing and _is_new(span, state)]
-    drifted = [span for span in fresh if span.drifted and span.state == ACCEPTED]
+    # Those that were refused were not learned from, even if a run came to its end with them.
+    accepted = [span for span in spans if span.state == ACCEPTED and state.tried.get(span.digest) == REFUSED]
+    drifted = [
+        span
+        for span in sorted((*fresh, *accepted), key=lambda span: span.number)
+        if span.drifted and span.state == ACCEPTED
+    ]
     if drifted:
         warnings = " ".join(warning for span in drifted for warning in span.warnings)
         return Answer(True, f"{describe(drifted)} drifted: {warnings}")
     unjudged = [span for span in fresh if span.state == NEW and span.digest not in state.looked_at]
     if unjudged:
-        digests = tuple(span.digest for span in unjudged)
-        return Answer(False, f"To be judged for drift first: {describe(unjudged)}.", unjudged=digests)
+        what = f"To be judged for drift first: {describe(unjudged)}"
+        if state.judge_not_before and now < state.judge_not_before:
+            then = f"not before {local(state.judge_not_before)}: the last time failed"
+            return Answer(False, f"{what}, {then}.", state.judge_not_before)
+        return Answer(False, f"{what}.", unjudged=tuple(span.digest for span in unjudged))
     return Answer(False, "No drift that was not learned from.")
 
 
@@ -152,7 +161,10 @@ def _is_new(span: Span, state: State) -> bool:
 
 def _changed(span: Span, state: State) -> bool:
     """The component judges a span once, so this is a person's word: it is learned from now, or no more."""
-    return {span.state, state.tried.get(span.digest)} == {ACCEPTED, REFUSED}
+    then = state.tried.get(span.digest)
+    if then == NEW:  # given up on before it was judged
+        return span.state != span.judged
+    return {span.state, then} == {ACCEPTED, REFUSED}
 
 
 def local(moment: datetime.datetime) -> str:

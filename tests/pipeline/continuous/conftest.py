@@ -6,7 +6,7 @@ import json
 import pathlib
 import random
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
@@ -44,6 +44,13 @@ def write_record(root: pathlib.Path, number: int, digest: str, state: str, **mor
     path.write_text(json.dumps({"span": number, "digest": digest, "state": state} | more))
 
 
+def write_word(root: pathlib.Path, number: int, digest: str, state: str) -> None:
+    """Writes a person's word on a span."""
+    path = root / "spans" / f"span-{number:04}" / "word.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps({"digest": digest, "state": state, "reason": "I looked", "at": ""}))
+
+
 @dataclasses.dataclass
 class Trial:
     """A scheduler, and what it is given and does.
@@ -54,6 +61,8 @@ class Trial:
       lasts: how long a run takes.
       ran: when each began, in order.
       told, said: messages, and what is said.
+      ways: in which each message was to be told; empty: all.
+      complaints: what goes wrong with telling, by the way.
       during: called in each run.
       judge: called when new spans are to be judged; returns an exit status.
     """
@@ -65,7 +74,8 @@ class Trial:
     ran: list[datetime.datetime] = dataclasses.field(default_factory=list)
     told: list[dict[str, Any]] = dataclasses.field(default_factory=list)
     said: list[str] = dataclasses.field(default_factory=list)
-    complaints: list[str] = dataclasses.field(default_factory=list)
+    ways: list[tuple[str, ...]] = dataclasses.field(default_factory=list)
+    complaints: dict[str, str] = dataclasses.field(default_factory=dict)
     during: Callable[[], None] = lambda: None
     judge: Callable[[], int] = lambda: 0
     stop: threading.Event = dataclasses.field(default_factory=threading.Event)
@@ -111,8 +121,9 @@ class Trial:
     def state(self) -> State:
         return self.schedule.read()
 
-    def _tell(self, message: dict[str, Any]) -> list[str]:
+    def _tell(self, message: dict[str, Any], only: Sequence[str]) -> dict[str, str]:
         self.told.append(message)
+        self.ways.append(tuple(only))
         return self.complaints
 
     def _run(self, log: pathlib.Path) -> int:

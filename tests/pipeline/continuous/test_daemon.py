@@ -13,7 +13,7 @@ from collections.abc import Callable
 import pytest
 
 from pipeline import locks
-from pipeline.continuous import daemon
+from pipeline.continuous import daemon, systemd
 from pipeline.continuous.config import NotifyConfig, TriggerConfig
 from pipeline.continuous.options import Options
 from pipeline.continuous.state import Schedule
@@ -71,10 +71,19 @@ def test_a_schedule_is_made_listed_paused_resumed_and_deleted(
         f"The schedule in {options.root} goes on. No scheduler follows it: nothing will run."
     )
     assert daemon.list_lines(options.root)[2].startswith("Not due yet")
-    assert daemon.delete(options.root) == f"The schedule in {options.root} is deleted; runs and models stay."
+    deleted, otherwise = daemon.delete(options.root).splitlines()
+    assert deleted == f"The schedule in {options.root} is deleted; runs and models stay."
+    assert otherwise.endswith(f"systemctl --user disable {systemd.name(options.root)}")
     for command in (daemon.list_lines, daemon.pause, daemon.resume, daemon.delete):
         with pytest.raises(UserError, match="no schedule in"):
             command(options.root)
+
+
+def test_one_look_whose_run_fails_ends_with_a_status_that_says_so(options: Options):
+    (pathlib.Path(options.data) / "span-0001").mkdir()
+    changes = {"once": True, "triggers": TriggerConfig(on_new_span=True)}
+    assert daemon.run(Options(**{**vars(options), **changes})) == 1
+    assert Schedule(options.root).read().failures == 1
 
 
 def test_programs_read_it_as_json(options: Options):
@@ -176,6 +185,13 @@ def test_systemd_takes_the_unit_file(options: Options, tmp_path: pathlib.Path):
         '"--root" "' + str(odd).replace('"', '\\"').replace("%", "%%").replace("$", "$$") in path.read_text()
     )
     assert '"--set=model.dilations=1 2 4"' in path.read_text()
+
+
+def test_units_of_roots_of_one_name_are_two_and_say_how_to_be_ended(options: Options, tmp_path: pathlib.Path):
+    names = [systemd.name(str(tmp_path / folder / "runs")) for folder in ("a", "b", "b")]
+    assert len(set(names)) == 2
+    assert all(name.startswith("captioner-runs-") for name in names)
+    assert f"systemctl --user disable {systemd.name(options.root)}" in daemon.systemd_unit(options)
 
 
 def test_a_unit_file_has_no_secret(options: Options):

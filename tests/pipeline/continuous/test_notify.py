@@ -31,7 +31,7 @@ def test_a_command_gets_the_message_on_its_input_and_in_its_environment(tmp_path
         "(folder / 'state').write_text(os.environ['CAPTIONER_STATE'])"
     )
     config = NotifyConfig(command=f"{program(code)} {shlex.quote(str(tmp_path))}")
-    assert notify.tell(config, MESSAGE) == []
+    assert notify.tell(config, MESSAGE) == {}
     expected = MESSAGE | {"value": None}
     assert json.loads((tmp_path / "input").read_text()) == expected
     assert json.loads((tmp_path / "variable").read_text()) == expected
@@ -40,7 +40,7 @@ def test_a_command_gets_the_message_on_its_input_and_in_its_environment(tmp_path
 
 def test_a_message_too_long_for_the_environment_is_on_the_input(tmp_path: pathlib.Path):
     code = "import os, sys; sys.exit(len(sys.stdin.read()) < 200_000 or 'CAPTIONER_VERDICT' in os.environ)"
-    assert notify.tell(NotifyConfig(command=program(code)), MESSAGE | {"text": "x" * 200_000}) == []
+    assert notify.tell(NotifyConfig(command=program(code)), MESSAGE | {"text": "x" * 200_000}) == {}
 
 
 @pytest.mark.parametrize(
@@ -54,13 +54,13 @@ def test_a_message_too_long_for_the_environment_is_on_the_input(tmp_path: pathli
     ],
 )
 def test_a_command_that_fails_is_said(command: str, complaint: str):
-    (said,) = notify.tell(NotifyConfig(command=command, timeout_s=0.5 if "sleep" in command else 30), MESSAGE)
-    assert complaint in said
+    config = NotifyConfig(command=command, timeout_s=0.5 if "sleep" in command else 30)
+    assert complaint in notify.tell(config, MESSAGE)["command"]
 
 
 def test_only_the_endings_that_were_asked_for_are_told(tmp_path: pathlib.Path):
     config = NotifyConfig(command=f"touch {tmp_path / 'told'}", on=("pushed",))
-    assert notify.tell(config, MESSAGE) == []
+    assert notify.tell(config, MESSAGE) == {}
     assert not (tmp_path / "told").exists()
     notify.tell(config, MESSAGE | {"state": "pushed"})
     assert (tmp_path / "told").exists()
@@ -107,14 +107,14 @@ def hook(server: Server, **options: Any) -> NotifyConfig:
 
 
 def test_a_webhook_gets_the_message_as_json(server: Server):
-    assert notify.tell(hook(server), MESSAGE) == []
+    assert notify.tell(hook(server), MESSAGE) == {}
     expected = MESSAGE | {"value": None}
     assert server.got == [(f"/hooks/{SECRET}?key={SECRET}", expected, "application/json")]
 
 
 def test_a_server_that_is_not_up_to_it_at_first_is_asked_again(server: Server):
     server.answers = (503, 429, 200)
-    assert notify.tell(hook(server), MESSAGE) == []
+    assert notify.tell(hook(server), MESSAGE) == {}
     assert len(server.got) == 3
 
 
@@ -122,20 +122,20 @@ def test_after_the_last_attempt_it_is_said(server: Server, caplog: pytest.LogCap
     server.answers = (503,)
     with caplog.at_level(logging.DEBUG):
         said = notify.tell(hook(server, attempts=2), MESSAGE)
-    assert said == ["http://127.0.0.1/... refused the notification: HTTP status 503."]
+    assert said == {"webhook": "http://127.0.0.1/... refused the notification: HTTP status 503."}
     assert len(server.got) == 2
     assert SECRET not in caplog.text
 
 
 def test_what_will_not_get_better_is_not_tried_again(server: Server):
     server.answers = (404,)
-    assert "HTTP status 404" in notify.tell(hook(server), MESSAGE)[0]
+    assert "HTTP status 404" in notify.tell(hook(server), MESSAGE)["webhook"]
     assert len(server.got) == 1
 
 
 def test_a_redirect_is_not_followed(server: Server):
     server.answers = (302,)
-    assert "HTTP status 302" in notify.tell(hook(server), MESSAGE)[0]
+    assert "HTTP status 302" in notify.tell(hook(server), MESSAGE)["webhook"]
     assert len(server.got) == 1
 
 
@@ -146,14 +146,14 @@ def test_a_server_that_is_not_there_is_said_without_the_secret(
     server.shutdown()
     server.server_close()
     with caplog.at_level(logging.DEBUG):
-        (said,) = notify.tell(config, MESSAGE)
+        said = notify.tell(config, MESSAGE)["webhook"]
     assert said.startswith("http://127.0.0.1/... could not be notified in 2 attempts: ")
     assert SECRET not in said + caplog.text
 
 
 def test_a_url_may_stand_in_the_environment(server: Server, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("HOOK", hook(server).webhook)
-    assert notify.tell(NotifyConfig(webhook="env:HOOK"), MESSAGE) == []
+    assert notify.tell(NotifyConfig(webhook="env:HOOK"), MESSAGE) == {}
     assert len(server.got) == 1
 
 
@@ -161,10 +161,17 @@ def test_one_that_fails_does_not_keep_the_other_from_being_told(
     server: Server, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.delenv("HOOK", raising=False)
-    assert notify.tell(hook(server, command="/no/such/program"), MESSAGE) != []
+    assert list(notify.tell(hook(server, command="/no/such/program"), MESSAGE)) == ["command"]
     assert len(server.got) == 1
-    (said,) = notify.tell(NotifyConfig(webhook="env:HOOK"), MESSAGE)
-    assert said == "The webhook to notify failed: ValueError."
+    said = notify.tell(NotifyConfig(webhook="env:HOOK"), MESSAGE)
+    assert said == {"webhook": "The webhook to notify failed: ValueError."}
+
+
+@pytest.mark.parametrize("way", ["command", "webhook"])
+def test_one_alone_can_be_told_when_the_other_was_already(server: Server, tmp_path: pathlib.Path, way: str):
+    told = tmp_path / "told"
+    assert notify.tell(hook(server, command=f"touch {told}"), MESSAGE, [way]) == {}
+    assert (told.exists(), len(server.got)) == ((True, 0) if way == "command" else (False, 1))
 
 
 def test_what_could_never_work_is_said_at_once(monkeypatch: pytest.MonkeyPatch):

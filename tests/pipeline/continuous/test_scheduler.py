@@ -1,6 +1,8 @@
 """Weeks of a scheduler's life in a moment: its clock, its runs and those whom it tells are the test's."""
 
+import contextlib
 import datetime
+import itertools
 import pathlib
 
 import pytest
@@ -9,7 +11,7 @@ from pipeline import locks, runs
 from pipeline.continuous import daemon, spans
 from pipeline.continuous.config import INTERRUPTED, RetryConfig
 from pipeline.continuous.state import NoScheduleError
-from tests.pipeline.continuous.conftest import MONDAY, Trial, write_record, write_span
+from tests.pipeline.continuous.conftest import MONDAY, Trial, write_record, write_span, write_word
 
 WEEKLY = "0 3 * * 1"
 AT_THREE = MONDAY + datetime.timedelta(hours=3)
@@ -44,6 +46,33 @@ def test_times_that_pass_in_a_long_run_are_one(make_trial):
     trial.lasts = datetime.timedelta(hours=2, minutes=30)
     trial.pass_time(hours=8)
     assert [time.hour * 60 + time.minute for time in trial.ran] == [60, 210, 360]
+
+
+def test_a_clock_that_is_set_back_stops_no_times(make_trial):
+    """A machine without a battery comes up in some year, and is told the time over the network."""
+    trial = make_trial(cron=WEEKLY, poll_s=3600)
+    trial.now += datetime.timedelta(days=300)
+    trial.start()
+    trial.pass_time(days=8)
+    ahead = len(trial.ran)
+    trial.now = MONDAY
+    trial.pass_time(days=8)
+    assert trial.ran[ahead:] == [AT_THREE, AT_THREE + WEEK]
+
+
+def test_a_clock_that_is_set_back_makes_no_wait_longer_than_the_longest(make_trial):
+    retry = RetryConfig(first_s=600, longest_s=7200, jitter=0.1)
+    trial = make_trial(retry=retry, on_new_span=True, poll_s=600)
+    trial.states = [runs.FAILED]
+    trial.complaints = {"webhook": "It is not there."}
+    write_span(trial.data, 1)
+    trial.now += datetime.timedelta(days=300)
+    trial.pass_time(minutes=1)
+    trial.complaints = {}
+    trial.now = MONDAY
+    trial.pass_time(hours=2, minutes=30)
+    assert endings(trial) == [runs.FAILED, runs.UNCHANGED]
+    assert [message["state"] for message in trial.told] == [runs.FAILED, runs.FAILED, runs.UNCHANGED]
 
 
 def test_another_cron_expression_has_missed_nothing(make_trial):
@@ -113,6 +142,51 @@ def test_a_refused_span_is_named_and_tried_again_when_a_person_accepts_it(make_t
     assert len(trial.ran) == 3
 
 
+@pytest.mark.parametrize("found", ["accepted", "refused"])
+def test_a_word_that_a_person_gives_in_a_run_has_a_run_of_its_own(make_trial, found: str):
+    """The run that is under way has judged the span and trains without it, or with it."""
+    said = "refused" if found == "accepted" else "accepted"
+    trial = make_trial(on_new_span=True)
+    write_span(trial.data, 1)
+
+    def during() -> None:
+        digest = trial.state.running.spans[0]
+        write_record(trial.root, 1, digest, found)
+        write_word(trial.root, 1, digest, said)
+
+    trial.during = during
+    trial.pass_time(hours=4)
+    assert [message["why"] for message in trial.told] == [
+        "Span 1 is new, 10 images.",
+        f"Span 1 is {said} since the last run.",
+    ]
+
+
+def test_a_word_that_a_person_takes_back_in_a_run_has_a_run_of_its_own(make_trial):
+    trial = make_trial(on_new_span=True)
+    write_span(trial.data, 1)
+    (span,) = spans.look(str(trial.data), trial.paths.spans)
+    write_record(trial.root, 1, span.digest, "refused")
+    write_word(trial.root, 1, span.digest, "accepted")
+    trial.during = lambda: write_word(trial.root, 1, span.digest, "refused")
+    trial.pass_time(hours=4)
+    assert [message["why"] for message in trial.told] == [
+        "Span 1 is new, 10 images.",
+        "Span 1 is refused since the last run.",
+    ]
+
+
+def test_a_span_that_runs_fail_with_before_it_is_judged_may_be_refused(make_trial):
+    trial = make_trial(retry=RetryConfig(most=0), on_new_span=True)
+    trial.states = [runs.FAILED]
+    write_span(trial.data, 1)
+    trial.pass_time(hours=2)
+    (span,) = spans.look(str(trial.data), trial.paths.spans)
+    write_word(trial.root, 1, span.digest, "refused")
+    trial.pass_time(hours=2)
+    assert [message["why"] for message in trial.told[1:]] == ["Span 1 is refused since the last run."]
+
+
 @pytest.mark.parametrize("drifted", [True, False])
 def test_new_spans_are_judged_at_once_and_drift_starts_the_run_that_few_images_would_not(
     make_trial, drifted: bool
@@ -135,16 +209,139 @@ def test_new_spans_are_judged_at_once_and_drift_starts_the_run_that_few_images_w
     assert whys == (["Span 1 drifted: Captions are longer."] if drifted else [])
 
 
-def test_a_span_that_cannot_be_judged_before_a_run_is_not_tried_again_and_again(make_trial):
+def judge_as(trial: Trial, state: str, **more) -> int:
+    """What a judgement leaves behind of the only span."""
+    (span,) = spans.look(str(trial.data), trial.paths.spans)
+    write_record(trial.root, span.number, span.digest, state, **more)
+    return 0
+
+
+def test_a_judgement_that_fails_is_told_and_made_again_until_no_retry_is_left(make_trial):
+    retry = RetryConfig(most=2, first_s=600, jitter=0)
+    trial = make_trial(retry=retry, on_new_span=True, min_new_images=1000, on_drift=True)
+    judged: list[datetime.datetime] = []
+    trial.judge = lambda: judged.append(trial.now) or -9
+    write_span(trial.data, 1)
+    trial.pass_time(minutes=15)
+    trial.start()
+    trial.pass_time(hours=20)
+    waits = [(later - earlier).total_seconds() for earlier, later in itertools.pairwise(judged)]
+    assert (waits, trial.ran) == ([600, 1200], [])
+    first, second, third = trial.told
+    assert (first["about"], first["state"]) == ("judgement", runs.FAILED)
+    assert "new spans could not be judged" in first["text"]
+    assert first["sentences"] == [
+        "The judgement of span 1 was killed by signal 9 (SIGKILL); was there enough memory?"
+    ]
+    assert first["log"].startswith(str(trial.root / "logs" / "judge-"))
+    assert first["next"].endswith(": retry 1 of 2.")
+    assert second["next"].endswith(": retry 2 of 2.")
+    assert third["next"] == "3 judgements in a row failed: no more retries. The next run judges."
+    assert (trial.state.failures, trial.state.judge_failures) == (0, 0), "it is no run that failed"
+
+
+def test_a_judgement_that_succeeds_after_all_finds_the_drift(make_trial):
+    trial = make_trial(retry=RetryConfig(first_s=600, jitter=0), on_drift=True)
+    trial.judge = lambda: 1
+    write_span(trial.data, 1)
+    trial.pass_time(minutes=5)
+    trial.judge = lambda: judge_as(trial, "accepted", warnings=["Longer."], drift=[{"drifted": True}])
+    trial.pass_time(hours=1)
+    assert [message["why"] for message in trial.told[1:]] == ["Span 1 drifted: Longer."]
+    assert (trial.state.judge_failures, trial.state.judge_not_before) == (0, None)
+
+
+def test_a_span_that_is_refused_before_a_run_is_told_and_a_person_may_accept_it(make_trial):
     trial = make_trial(on_new_span=True, min_new_images=1000, on_drift=True)
-    judged: list[int] = []
-    trial.judge = lambda: judged.append(1) or 1
+    trial.judge = lambda: judge_as(trial, "refused", reasons=["Captions are of other photos."])
     write_span(trial.data, 1)
     trial.pass_time(hours=2)
     trial.sleep(hours=1)
     trial.pass_time(hours=2)
-    assert (len(judged), trial.ran) == (1, [])
-    assert sum("could not be judged before a run" in said for said in trial.said) == 1
+    (message,) = trial.told
+    assert (message["about"], message["state"], message["run"]) == ("judgement", runs.REFUSED, "")
+    assert "new spans were refused" in message["text"]
+    assert "Span 1 is refused: Captions are of other photos." in message["text"]
+    assert [(span["span"], span["state"]) for span in message["spans"]] == [(1, "refused")]
+    assert trial.ran == []
+    (span,) = spans.look(str(trial.data), trial.paths.spans)
+    write_word(trial.root, 1, span.digest, "accepted")
+    trial.pass_time(hours=2)
+    assert [message["why"] for message in trial.told[1:]] == ["Span 1 is accepted since the last run."]
+    assert trial.told[1]["about"] == "run"
+
+
+def test_a_judgement_that_is_stopped_is_made_again_and_is_no_failure(make_trial):
+    trial = make_trial(on_drift=True)
+    trial.judge = lambda: trial.stop.set() or -15
+    write_span(trial.data, 1)
+    trial.pass_time(hours=1)
+    assert (trial.told, trial.state.running) == ([], None)
+    trial.judge = lambda: judge_as(trial, "refused")
+    trial.sleep(hours=1)
+    trial.pass_time(minutes=1)
+    assert [message["state"] for message in trial.told] == [runs.REFUSED]
+
+
+@pytest.mark.parametrize("judged", [True, False])
+def test_a_scheduler_killed_in_a_judgement_takes_note_of_what_came_of_it(make_trial, judged: bool):
+    trial = make_trial(on_drift=True)
+
+    def judge() -> int:
+        if judged:
+            judge_as(trial, "refused")
+        raise Killed
+
+    trial.judge = judge
+    write_span(trial.data, 1)
+    with pytest.raises(Killed):
+        trial.pass_time(hours=1)
+    trial.judge = lambda: 1
+    trial.sleep(hours=1)
+    trial.pass_time(minutes=1)
+    (message,) = trial.told
+    assert (message["about"], message["state"]) == ("judgement", runs.REFUSED if judged else runs.FAILED)
+    if not judged:
+        assert "cut off" in message["sentences"][0]
+
+
+def test_a_run_that_a_person_begins_before_a_judgement_does_is_waited_for(make_trial):
+    trial = make_trial(on_drift=True)
+    write_span(trial.data, 1)
+    with contextlib.ExitStack() as stack:
+        trial.judge = lambda: stack.enter_context(locks.alone(pathlib.Path(trial.paths.lock), "taken")) or 1
+        trial.pass_time(hours=1)
+        assert any("Another run is under way" in said for said in trial.said)
+    trial.judge = lambda: judge_as(trial, "accepted")
+    trial.pass_time(hours=1)
+    assert (trial.told, trial.state.judge_failures) == ([], 0)
+
+
+def test_one_look_is_enough_to_judge_and_to_run_for_what_was_found(make_trial):
+    trial = make_trial(on_drift=True)
+    trial.judge = lambda: judge_as(trial, "accepted", warnings=["Longer."], drift=[{"drifted": True}])
+    write_span(trial.data, 1)
+    trial.scheduler.once()
+    assert [message["why"] for message in trial.told] == ["Span 1 drifted: Longer."]
+    assert not trial.scheduler.failed
+
+
+@pytest.mark.parametrize("state", [runs.FAILED, runs.REFUSED, runs.PUSHED])
+def test_only_what_failed_has_failed(make_trial, state: str):
+    trial = make_trial(on_new_span=True)
+    trial.states = [state]
+    write_span(trial.data, 1)
+    trial.scheduler.once()
+    assert len(trial.ran) == 1
+    assert trial.scheduler.failed == (state == runs.FAILED)
+
+
+def test_a_judgement_that_failed_has_failed(make_trial):
+    trial = make_trial(on_drift=True)
+    trial.judge = lambda: 1
+    write_span(trial.data, 1)
+    trial.scheduler.once()
+    assert trial.scheduler.failed
 
 
 def test_a_run_that_is_due_anyway_judges_for_itself(make_trial):
@@ -345,10 +542,46 @@ def test_the_message_has_what_one_needs_to_know(make_trial):
 
 def test_whom_it_could_not_tell_is_said_and_nothing_else_suffers(make_trial):
     trial = make_trial(cron=WEEKLY, poll_s=3600)
-    trial.complaints = ["https://chat/... refused the notification: HTTP status 500."]
+    trial.complaints = {"webhook": "https://chat/... refused the notification: HTTP status 500."}
     trial.pass_time(days=8)
-    assert trial.complaints[0] in trial.said
+    assert trial.complaints["webhook"] in trial.said
     assert len(trial.ran) == 2
+
+
+def test_who_could_not_be_told_is_told_later_and_nobody_twice(make_trial):
+    trial = make_trial(retry=RetryConfig(first_s=600, jitter=0), cron=WEEKLY, poll_s=600)
+    trial.complaints = {"webhook": "It refused the notification: HTTP status 500."}
+    trial.pass_time(hours=4)
+    trial.complaints = {}
+    trial.sleep(hours=1)
+    trial.pass_time(days=1)
+    first, *others = trial.told
+    assert others == [first] * len(others), "however late, it is the same message"
+    assert trial.ways == [(), *[("webhook",)] * len(others)], "the command was told at once"
+    assert len(others) == 2, "after 10 minutes in vain, and when it was there again"
+    assert sum(first["text"] in said for said in trial.said) == 1
+
+
+def test_who_cannot_be_told_in_a_day_is_given_up_on(make_trial):
+    trial = make_trial(retry=RetryConfig(jitter=0), cron=WEEKLY)
+    trial.complaints = {"webhook": "It refused the notification: HTTP status 404."}
+    trial.pass_time(days=6)
+    assert 5 < len(trial.told) < 15
+    assert sum("is given up" in said for said in trial.said) == 1
+
+
+def test_each_ending_that_nobody_was_told_of_is_told(make_trial):
+    trial = make_trial(retry=RetryConfig(most=0, first_s=36000, longest_s=36000), cron="0 */12 * * *")
+    trial.states = [runs.FAILED, runs.PUSHED]
+    trial.complaints = {"command": "It ended with status 1."}
+    trial.pass_time(hours=12, minutes=10)
+    trial.complaints = {}
+    trial.told.clear()
+    trial.pass_time(hours=36)
+    assert [message["state"] for message in trial.told][:2] == [runs.FAILED, runs.PUSHED]
+    assert (trial.told[0]["failures"], trial.told[1]["failures"]) == (1, 0), "as it was then"
+    assert "no more retries" in trial.told[0]["next"]
+    assert all(ending.told for ending in trial.state.endings)
 
 
 def test_a_data_folder_that_is_away_for_a_while_is_said_and_waited_for(make_trial):

@@ -12,14 +12,14 @@ from tests.pipeline.continuous.conftest import write_record, write_span
 def test_spans_are_the_same_to_the_scheduler_and_to_the_component(tmp_path: pathlib.Path):
     """The digest, and what is known of a span, decide when a run is due and what it does."""
     data, root = tmp_path / "data", tmp_path / "root"
-    for number in (2, 1, 12, 3):
+    for number in (2, 1, 12, 3, 4, 5):
         write_span(data, number)
     (data / "span-0003" / "manifest.json").unlink()
     (data / "span-0012" / "eval-00000-of-00001.tfrecord.gz").unlink()
     (data / ".importing-span-0013").mkdir()
     found = component.find(str(data))
     drift = ({"feature": "caption_words", "distance": 0.4, "threshold": 0.1, "drifted": True},)
-    known = {1: records.ACCEPTED, 2: records.REFUSED}
+    known = {1: records.ACCEPTED, 2: records.REFUSED, 4: records.REFUSED, 5: records.ACCEPTED}
     for span in found:
         if span.number in known:
             record = records.Record(
@@ -28,18 +28,22 @@ def test_spans_are_the_same_to_the_scheduler_and_to_the_component(tmp_path: path
             records.write(str(root / "spans"), span, record)
     records.write_word(str(root / "spans"), found[1], records.ACCEPTED, "I looked")
     records.write_word(str(root / "spans"), found[2], records.REFUSED, "wrong photos")
+    records.write_word(str(root / "spans"), found[4], records.ACCEPTED, "these too")
 
     seen = spans.look(str(data), str(root / "spans"))
 
     judged = records.read(str(root / "spans"), found)
-    assert [span.number for span in seen] == [1, 2, 3, 12]
+    assert [span.number for span in seen] == [1, 2, 3, 4, 5, 12]
     assert [span.digest for span in seen] == [span.digest for span in found]
     assert [span.state for span in seen] == [each.state for each in judged]
-    assert seen[2].reasons == judged[2].why == ("a person refused it: wrong photos",)
-    assert [span.drifted for span in seen] == [True, True, False, False]
+    assert [span.reasons for span in seen] == [each.why for each in judged]
+    assert seen[2].reasons == ("a person refused it: wrong photos",)
+    alone = [each.record.state if each.record else records.NEW for each in judged]
+    assert [span.judged for span in seen] == alone
+    assert [span.drifted for span in seen] == [True, True, False, True, True, False]
     assert seen[0].warnings == ("longer captions",)
-    assert [span.images for span in seen] == [10, 10, None, 10]
-    assert [span.missing for span in seen] == [0, 0, 0, 1]
+    assert [span.images for span in seen] == [10, 10, None, 10, 10, 10]
+    assert [span.missing for span in seen] == [0, 0, 0, 0, 0, 1]
 
 
 def test_the_judgement_of_other_content_is_not_that_of_a_span(tmp_path: pathlib.Path):

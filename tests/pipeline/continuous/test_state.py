@@ -7,7 +7,7 @@ import pathlib
 import pytest
 
 from pipeline.continuous.config import RetryConfig, TriggerConfig
-from pipeline.continuous.state import Asked, Ending, NoScheduleError, Running, Schedule, State
+from pipeline.continuous.state import JUDGEMENT, Asked, Ending, NoScheduleError, Running, Schedule, State
 from pipeline.errors import UserError
 
 NOW = datetime.datetime(2026, 1, 5, tzinfo=datetime.UTC)
@@ -21,9 +21,12 @@ STATE = State(
     failures=1,
     not_before=NOW,
     again="Retry.",
-    running=Running("Due.", NOW, "log", ("1",), ("a",)),
+    judge_failures=2,
+    judge_not_before=NOW,
+    running=Running("Due.", NOW, "log", ("1",), ("a",), {"a": "accepted"}),
     endings=(
         Ending("pushed", "Due.", NOW, NOW, ("Good.",), spans=({"span": 1, "reasons": ["x"]},), told=True),
+        Ending("failed", "Judged.", NOW, NOW, what=JUDGEMENT, untold=("webhook",), attempts=1, tell_at=NOW),
     ),
 )
 
@@ -32,6 +35,24 @@ def test_it_is_read_back_as_it_was_written(tmp_path: pathlib.Path):
     schedule = Schedule(str(tmp_path / "root"))
     assert schedule.make(STATE, lambda state: state) == STATE
     assert schedule.read() == STATE
+
+
+def test_what_an_earlier_version_has_written_is_read(tmp_path: pathlib.Path):
+    schedule = Schedule(str(tmp_path))
+    schedule.make(STATE, lambda state: state)
+    content = json.loads(schedule.path.read_text())
+    for name in ("judge_failures", "judge_not_before"):
+        del content[name]
+    for name in ("states", "what"):
+        del content["running"][name]
+    for ending in content["endings"]:
+        for name in ("what", "failures", "next", "untold", "attempts", "tell_at"):
+            del ending[name]
+    schedule.path.write_text(json.dumps(content))
+    state = schedule.read()
+    assert (state.judge_failures, state.judge_not_before) == (0, None)
+    assert state.running == Running("Due.", NOW, "log", ("1",), ("a",))
+    assert state.endings[0] == STATE.endings[0]
 
 
 def test_a_schedule_that_is_there_goes_on(tmp_path: pathlib.Path):

@@ -59,7 +59,7 @@ def test_a_cron_of_every_minute_that_was_off_for_a_year_is_answered_at_once():
 
 
 def test_a_clock_that_was_set_back_stops_nothing():
-    assert ask(after(hours=3), since=after(days=300), cron=WEEKLY).at == after(days=7, hours=3)
+    assert ask(after(hours=2), since=after(days=300), cron=WEEKLY).at == after(hours=3)
 
 
 @pytest.mark.parametrize(
@@ -76,10 +76,13 @@ def test_a_clock_that_was_set_back_stops_nothing():
         ([Span(1, "was refused", 10, state="refused")], ""),
         ([Span(1, "tried", 10, state="refused")], "Span 1 is refused since the last run."),
         ([Span(1, "tried", 10, state="accepted")], ""),
+        ([Span(1, "given up on", 10)], ""),
+        ([Span(1, "given up on", 10, state="refused")], "Span 1 is refused since the last run."),
+        ([Span(1, "given up on", 10, state="refused", judged="refused")], ""),
     ],
 )
 def test_a_span_is_new_until_a_run_came_to_its_end_with_it(spans: list[Span], why: str):
-    tried = {"tried": "accepted", "was refused": "refused"}
+    tried = {"tried": "accepted", "was refused": "refused", "given up on": "new"}
     assert ask(MONDAY, *spans, tried=tried, on_new_span=True).why == why
 
 
@@ -109,6 +112,20 @@ def test_drift_is_learned_from_once_and_only_from_what_is_accepted(state: str, d
     due = state == "accepted" and drifted and not tried
     assert decision.why == ("Span 7 drifted: Captions are longer." if due else "")
     assert decision.unjudged == (("a",) if state == "new" and not tried else ())
+
+
+def test_drift_is_learned_from_when_a_person_accepts_what_was_refused():
+    span = Span(7, "a", 3, state="accepted", warnings=("Longer.",), drifted=True)
+    assert ask(MONDAY, span, on_drift=True, tried={"a": "refused"}).why == "Span 7 drifted: Longer."
+
+
+def test_after_a_failed_judgement_the_next_one_waits_but_no_run_does():
+    known = {"on_drift": True, "cron": WEEKLY, "judge_not_before": after(hours=4)}
+    waiting = ask(after(hours=1), Span(7, "a", 3), **known)
+    assert (waiting.unjudged, waiting.at) == ((), after(hours=3))
+    assert waiting.sentences[1].startswith("To be judged for drift first: Span 7, not before Mon 2026-01-05")
+    assert ask(after(hours=3), Span(7, "a", 3), **known).why
+    assert ask(after(hours=4), Span(7, "a", 3), since=after(hours=3), **known).unjudged == ("a",)
 
 
 def test_drift_needs_no_least_number_of_images():
