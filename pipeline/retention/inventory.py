@@ -159,7 +159,8 @@ def _of_versions(paths: Paths) -> tuple[frozenset[str], frozenset[str]]:
     """Names of the runs of the versions that matter most, and of the others that are still there."""
     now, history = releases.read(paths), release_history.History.read(paths.release_history)
     by_version: dict[int, str] = {}
-    for run in runs.find_all(paths):
+    known = runs.find_all(paths)
+    for run in known:
         version = run.pushed.rpartition("/")[2]
         if version.isdecimal() and (run.state == runs.PUSHED or int(version) not in by_version):
             by_version[int(version)] = run.id
@@ -168,7 +169,7 @@ def _of_versions(paths: Paths) -> tuple[frozenset[str], frozenset[str]]:
             by_version[event.version] = event.run
     for number in now.all:
         # Killed between push and record: a version's number is the moment, and one run runs at a time.
-        begun = [run.id for run in runs.find_all(paths) if started(run.id) <= _digits(number)]
+        begun = [run.id for run in known if started(run.id) <= _digits(number)]
         if begun:
             by_version.setdefault(number, begun[-1])
     first = {now.stable, now.canary, compared_with(paths)}
